@@ -1,0 +1,1 @@
+"""Background work: settings, the engine behind the queue, tasks, workers and schedules."""
