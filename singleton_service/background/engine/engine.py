@@ -1,0 +1,94 @@
+"""The one thing the queue needs to know about where Redis is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from singleton_service.background.config.masking import mask_url
+from singleton_service.background.engine.connection import connection_factory
+from singleton_service.background.engine.embedded import EmbeddedServer
+from singleton_service.background.engine.errors import EngineError
+
+if TYPE_CHECKING:
+    from redis.connection import AbstractConnection
+
+    from singleton_service.background.config.settings import Settings
+
+__all__ = ["Engine", "open_engine"]
+
+_READ_TIMEOUT_S: Final = 5.0
+
+
+def open_engine(settings: Settings) -> Engine:
+    """Return the engine that *settings* name, ready to make connections.
+
+    With `redis_url` nothing is connected yet. Without, the embedded server of the data directory
+    is joined, or started; that takes a tenth of a second, or as long as loading its data takes.
+
+    Raises:
+        EngineError: There is no server program, its directory cannot be used, or it does not start.
+    """
+    if settings.redis_url is not None:
+        return Engine(settings.redis_url, None)
+    try:
+        data_dir = settings.resolved_data_dir()
+    except RuntimeError as error:
+        raise EngineError(
+            "there is no place for the data of the embedded server",
+            "this user has no home directory",
+            "Set TASKS_DATA_DIR to a directory, or REDIS_URL to a running server.",
+        ) from error
+    embedded = EmbeddedServer(data_dir, settings.embedded_fsync)
+    return Engine(f"unix://{quote(str(embedded.socket_path))}", embedded)
+
+
+class Engine:
+    """A server to connect to, and while it is embedded, this process's share in it.
+
+    Thread-safe. A child after fork opens its own.
+    """
+
+    def __init__(self, url: str, embedded: EmbeddedServer | None) -> None:
+        """Use `open_engine`, which knows what to hand over."""
+        self.url = url
+        self._embedded = embedded
+        self._new_connection = connection_factory(url, embedded.heal if embedded else None)
+
+    @property
+    def display_url(self) -> str:
+        """The URL, to be shown: without its password."""
+        return mask_url(self.url)
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the server is ours, shared by the programs of one data directory."""
+        return self._embedded is not None
+
+    def connection(self, read_timeout_s: float = _READ_TIMEOUT_S) -> AbstractConnection:
+        """Return a new connection, the caller's to connect and to disconnect.
+
+        It is never retried, decoded or checked behind the caller's back; connecting takes at most
+        1 s. A connection belongs to one thread at a time.
+
+        Args:
+            read_timeout_s: How long an answer may take; above every time the caller blocks.
+
+        Raises:
+            EngineError: The engine is embedded and was closed, or opened by this process's parent.
+        """
+        if self._embedded is not None and not self._embedded.is_usable:
+            raise EngineError(
+                "the engine is closed, or was opened by the parent of this process",
+                self.display_url,
+                "Open another with open_engine().",
+            )
+        return self._new_connection(read_timeout_s)
+
+    def close(self) -> None:
+        """Give up the share in an embedded server; connections that are open are the caller's.
+
+        Returns at once, and again is harmless. The server ends when its last user has.
+        """
+        if self._embedded is not None:
+            self._embedded.close()
