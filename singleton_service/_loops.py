@@ -1,0 +1,236 @@
+"""Where hooks run when they cannot run where the call is: helper threads and background loops."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from contextlib import suppress
+from contextvars import copy_context
+
+from ._operations import after_fork, lock, state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Future
+    from collections.abc import Awaitable, Callable
+    from typing import Any, TypeVar
+
+    from ._operations import Operation
+
+    T = TypeVar("T")
+
+__all__ = [
+    "background_loop_for",
+    "close_background_loops",
+    "in_thread",
+    "is_usable",
+    "run_bounded",
+    "run_on",
+    "running_loop",
+]
+
+
+class _BackgroundLoop:
+    """An event loop with a thread of its own."""
+
+    def __init__(self, number: int) -> None:
+        import asyncio  # noqa: PLC0415 - only for services with async hooks
+
+        self._runner = asyncio.Runner()
+        self.loop = self._runner.get_loop()
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._main, name=f"singleton-service-loop-{number}", daemon=True)
+        self._thread.start()
+
+    def _main(self) -> None:
+        while not self._is_closing:
+            try:
+                self.loop.run_forever()
+            except (KeyboardInterrupt, SystemExit):
+                # A hook raised it. Its task has it and hands it to the caller; the loop goes on.
+                continue
+        self._runner.close()
+
+    def close(self, timeout_s: float) -> None:
+        self._is_closing = True
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(timeout_s)
+
+
+_loops: list[_BackgroundLoop] = []
+_inherited: list[_BackgroundLoop] = []
+
+
+def _leave_loops_to_the_parent() -> None:
+    # Kept, not dropped: closing an inherited loop would unregister the parent's file descriptors
+    # from the epoll instance that both processes share.
+    _inherited.extend(_loops)
+    _loops.clear()
+
+
+after_fork.append(_leave_loops_to_the_parent)
+
+
+def running_loop() -> AbstractEventLoop | None:
+    """Return the event loop running in this thread, or None. Does not import asyncio."""
+    if "asyncio" not in sys.modules:
+        return None
+    from asyncio import _get_running_loop  # noqa: PLC0415 - see above
+
+    return _get_running_loop()
+
+
+def is_usable(loop: AbstractEventLoop | None) -> bool:
+    """Tell whether a coroutine sent to *loop* now would run. Under the lock for a firm answer."""
+    return loop is not None and loop.is_running() and loop not in state.blocked
+
+
+def background_loop_for(operation: Operation) -> AbstractEventLoop:
+    """Give *operation* an event loop of the container that can go on while the caller waits.
+
+    There is one as a rule. A second one starts only when a hook on the first makes a plain call
+    that needs an async hook itself.
+    """
+    here = running_loop()
+    with lock:
+        for background in _loops:
+            if background.loop is not here and background.loop not in state.blocked:
+                break
+        else:
+            background = _BackgroundLoop(len(_loops))
+            _loops.append(background)
+        operation.loop = background.loop
+        return background.loop
+
+
+def close_background_loops(timeout_s: float) -> None:
+    """End the background loops if no started service and no hook uses them any more."""
+    here = running_loop()
+    with lock:
+        if state.started or state.running or any(background.loop is here for background in _loops):
+            return
+        loops, _loops[:] = _loops[:], []
+    for background in loops:
+        background.close(timeout_s)
+
+
+def run_on(loop: AbstractEventLoop, awaitable: Awaitable[T], timeout_s: float | None = None) -> T:
+    """Await *awaitable* on *loop*, which runs in another thread, and return its result.
+
+    Raises:
+        TimeoutError: It took longer than *timeout_s*; its task is told to cancel.
+    """
+    import asyncio  # noqa: PLC0415 - there is a loop, so it is loaded
+
+    context = copy_context()
+    finished = threading.Event()
+    tasks: list[asyncio.Task[T]] = []
+
+    def begin() -> None:
+        task = loop.create_task(_coroutine(awaitable), context=context)
+        tasks.append(task)
+        task.add_done_callback(lambda _task: finished.set())
+
+    def cancel() -> None:
+        for task in tasks:
+            task.cancel()
+
+    loop.call_soon_threadsafe(begin)
+    is_finished = False
+    try:
+        is_finished = finished.wait(timeout_s)
+    finally:
+        if not is_finished:  # too late, or this thread was interrupted
+            loop.call_soon_threadsafe(cancel)
+    if not is_finished:
+        raise TimeoutError(f"took longer than {timeout_s:g} s")
+    try:
+        return tasks[0].result()
+    except asyncio.CancelledError as error:
+        # To the caller, who is in no task, this is a hook that failed.
+        raise RuntimeError("the hook's task was cancelled") from error
+
+
+async def _coroutine(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
+class _Outcome:
+    """What a function returned or raised, to be handed from one thread to another."""
+
+    __slots__ = ("_error", "_value")
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self._value: Any = None
+        self._error: BaseException | None = None
+        try:
+            self._value = function()
+        except BaseException as error:  # raised again in the other thread
+            self._error = error
+
+    def unwrap(self) -> Any:
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+
+async def in_thread(function: Callable[[], T], *, outlives_cancellation: bool = False) -> T:
+    """Run *function* in a thread of its own, in this context, and return its result.
+
+    Not the loop's default executor: that one is bounded, and may be full of threads that wait for
+    exactly this.
+
+    Args:
+        function: What to run.
+        outlives_cancellation: On cancellation leave the thread to itself, instead of waiting for it.
+    """
+    import asyncio  # noqa: PLC0415 - there is a running loop, so it is loaded
+
+    loop = asyncio.get_running_loop()
+    context = copy_context()
+    done: Future[_Outcome] = loop.create_future()
+
+    def deliver(outcome: _Outcome) -> None:
+        if not done.done():
+            done.set_result(outcome)
+
+    def main() -> None:
+        outcome = _Outcome(lambda: context.run(function))
+        with suppress(RuntimeError):  # the loop was closed meanwhile; nobody waits any more
+            loop.call_soon_threadsafe(deliver, outcome)
+
+    threading.Thread(target=main, name="singleton-service-hook", daemon=True).start()
+    was_cancelled: BaseException | None = None
+    while not done.done():
+        try:
+            await asyncio.shield(done)
+        except asyncio.CancelledError as error:
+            if outlives_cancellation:
+                raise
+            was_cancelled = error
+    if was_cancelled is not None:
+        raise was_cancelled
+    return done.result().unwrap()  # type: ignore[no-any-return]  # what *function* returned
+
+
+def run_bounded(function: Callable[[], T], timeout_s: float) -> T:
+    """Run *function* in a helper thread, in this context, for at most *timeout_s*.
+
+    Raises:
+        TimeoutError: It is still running; the thread is left to itself.
+    """
+    context = copy_context()
+    finished = threading.Event()
+    outcomes: list[_Outcome] = []
+
+    def main() -> None:
+        outcomes.append(_Outcome(lambda: context.run(function)))
+        finished.set()
+
+    try:
+        threading.Thread(target=main, name="singleton-service-shutdown", daemon=True).start()
+    except RuntimeError:
+        main()  # no new threads while the interpreter ends: here, then, and unbounded
+    if not finished.wait(timeout_s):
+        raise TimeoutError(f"took longer than {timeout_s:g} s")
+    return outcomes[0].unwrap()  # type: ignore[no-any-return]  # what *function* returned
