@@ -1,0 +1,70 @@
+"""One generation of workers: a dispatcher, its pool and its loop, started and stopped together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .dispatcher import Dispatcher
+from .execution import Execution
+from .loop import HandlerLoop
+from .pool import ThreadPool
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Mapping, Sequence
+
+    from singleton_service.background.task_queue.client import QueueClient
+    from singleton_service.background.task_queue.handlers import Handler
+    from singleton_service.background.task_queue.leases import Leases
+
+    from .stats import WorkerCounters
+
+# Threads without a task end as soon as they are told; those at a task that was cut off may never.
+_IDLE_THREADS_END_S = 1.0
+
+
+class Crew:
+    """Started once and stopped once: a restart is a new crew, so that stragglers of the old one stay what they are."""
+
+    def __init__(  # noqa: PLR0913 - what it is made of
+        self,
+        size: int,
+        queues: Sequence[str],
+        client: QueueClient,
+        leases: Leases,
+        handlers: Mapping[str, Handler],
+        counters: WorkerCounters,
+    ) -> None:
+        self.size = size
+        settings = client.settings
+        self._loop = HandlerLoop()
+        execution = Execution(handlers, self._loop, settings.retry_base_seconds, settings.retry_cap_seconds)
+        self._dispatcher = Dispatcher(client, leases, queues, counters)
+        self._pool = ThreadPool(size, execution, self._dispatcher.ring)
+
+    def start(self) -> None:
+        """Start all threads."""
+        self._pool.start()
+        self._dispatcher.start(self._pool)
+
+    def stop(self, timeout_s: float) -> int:
+        """Stop, as `WorkerService.stop_workers` describes, and return how many tasks were cut off."""
+        self._dispatcher.stop(timeout_s)
+        self._dispatcher.join()
+        self._pool.close()
+        self._loop.stop()
+        self._pool.join(_IDLE_THREADS_END_S)
+        return self._dispatcher.cut_off
+
+    def hurry(self) -> None:
+        """Hand back what runs, now: a stop is under way and somebody asked again."""
+        self._dispatcher.stop(0)
+
+    @property
+    def busy(self) -> int:
+        """How many handlers run now."""
+        return self._dispatcher.busy
+
+    def alive(self) -> list[threading.Thread]:
+        """Return the worker threads that live."""
+        return self._pool.alive()

@@ -1,0 +1,335 @@
+"""The dispatcher: one thread per worker process that fetches tasks, feeds the pool, and acknowledges, in batches.
+
+Each turn is one round trip: the endings of what has finished, a word on what has begun, and a fetch for what there
+is room for. While it is under way the pool goes on, so the next turn's batch is as large as the load makes it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from singleton_service.background.task_queue.errors import QueueUnavailableError, TaskQueueError
+from singleton_service.background.task_queue.outage import backoff_s
+from singleton_service.background.task_queue.scripts import MAX_BATCH
+
+from .feeds import Feeds
+from .job import Ending, Job
+from .lookahead import HORIZON_S, Lookahead
+from .reports import Report, reports_of
+from .wakeup import WakeUp
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from singleton_service.background.task_queue.client import QueueClient
+    from singleton_service.background.task_queue.lease import Lease
+    from singleton_service.background.task_queue.leases import Leases
+    from singleton_service.background.task_queue.link import Command
+    from singleton_service.background.task_queue.protocol import Beat
+
+    from .pool import ThreadPool
+    from .stats import WorkerCounters
+
+logger = logging.getLogger("singleton_service.worker")
+
+_READ_TIMEOUT_S = 10.0
+_SUSPECT_LOOK_S = 2.0
+
+
+class Dispatcher:
+    """Moves tasks between the queues and one pool. Its thread is the only one that touches its connection."""
+
+    def __init__(self, client: QueueClient, leases: Leases, queues: Sequence[str], counters: WorkerCounters) -> None:
+        self._client = client
+        self._leases = leases
+        self._counters = counters
+        self._link = client.new_link(_READ_TIMEOUT_S)
+        self._feeds = Feeds(queues)
+        self._wake_up = WakeUp(client, queues)
+        self._pool: ThreadPool
+        self._lookahead: Lookahead
+        # Fetched and not known to have begun, in the order in which the pool takes them.
+        self._waiting: deque[Job] = deque()
+        self._open: dict[Lease, Job] = {}
+        self._pending: list[Report] = []
+        self._failures = 0
+        self._moved_at = 0.0
+        self._suspect_look_at = 0.0
+        self._beats: deque[tuple[str, Beat]] = deque()
+        self._stop_by: float | None = None
+        self._stop_called = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="worker-dispatcher", daemon=True)
+        self.cut_off = 0
+
+    def start(self, pool: ThreadPool) -> None:
+        """Begin to take tasks."""
+        self._pool = pool
+        self._lookahead = Lookahead(pool.size)
+        self._leases.listen(self._hear)
+        self._leases.watch(self._feeds.queues)
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """Take no more tasks, hand back what has not begun, and after *timeout_s* what has not ended. Returns at once.
+
+        Called again it only brings the end nearer.
+        """
+        stop_by = time.monotonic() + timeout_s
+        self._stop_by = stop_by if self._stop_by is None else min(self._stop_by, stop_by)
+        self._stop_called.set()
+        self.ring()
+
+    def join(self, timeout_s: float | None = None) -> bool:
+        """Wait for the end of a stop; whether it has come."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def ring(self) -> None:
+        """Say that there is something to look at. Any thread, at any time."""
+        self._wake_up.ring()
+
+    @property
+    def busy(self) -> int:
+        """How many handlers run now."""
+        return len(self._open) - len(self._waiting)
+
+    # The loop
+
+    def _run(self) -> None:
+        try:
+            while not self._has_ended():
+                try:
+                    self._turn()
+                except QueueUnavailableError as error:
+                    self._lost_server(error)
+                except TaskQueueError as error:
+                    self._isolate(error)
+                except Exception:
+                    self._counters.add(processing_errors=1)
+                    logger.exception("the dispatcher stumbled; it goes on")
+                    self._pause()
+        finally:
+            self._leases.ignore(self._hear)
+            self._wake_up.close()
+            self._link.close()
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        while self._beats:
+            beating, beat = self._beats.popleft()
+            if beat.next_ms is not None:
+                self._feeds.due_in(beating, beat.next_ms / 1000, now)
+        self._pending += self._collect()
+        stop_by = self._stop_by
+        if stop_by is not None:
+            self._hand_back(self._pool.take_back())
+            if now >= stop_by:
+                self._cut_off_running()
+        begun = self._note_begun()
+        room = 0 if stop_by is not None else self._room()
+        queue = self._feeds.best(now) if room > 0 else None
+        if self._pending or begun or queue:
+            self._exchange(begun, queue, room)
+            self._failures = 0
+            return
+        if self._waiting and now - self._moved_at > HORIZON_S:
+            # All threads are at long tasks: what waits here may start at once elsewhere.
+            self._lookahead.stalled()
+            self._hand_back(self._pool.take_back())
+            return
+        self._sleep(now, room, stop_by)
+
+    def _sleep(self, now: float, room: int, stop_by: float | None) -> None:
+        timeout_s = float("inf") if stop_by is None else max(0.0, stop_by - now)
+        if room > 0:
+            self._wake_up.arm()
+            timeout_s = min(timeout_s, self._feeds.wait_s(now))
+        if self._waiting:
+            timeout_s = min(timeout_s, HORIZON_S)
+        self._wake_up.lie_down()
+        if self._pool.done or self._beats or self._stop_by != stop_by:
+            timeout_s = 0
+        token = self._wake_up.sleep(timeout_s)
+        if token is None:
+            return
+        self._feeds.hope(token)
+        if self._room() <= 0 or self._stop_by is not None:
+            # Woken, but with no hand free: somebody else may have one.
+            self._link.call(b"RPUSH", self._client.protocol(token).keys.wake, b"1")
+
+    def _room(self) -> int:
+        """How many tasks to fetch now."""
+        if any(lease.is_suspect for lease in self._open):
+            # A suspect is the only new start while it lasts.
+            return 0
+        idle = self._pool.size - len(self._open)
+        ahead = self._lookahead.tasks
+        if ahead and time.monotonic() - self._suspect_look_at > _SUSPECT_LOOK_S:
+            # Suspects are fetched only with nothing waiting: run dry for a moment now and then.
+            ahead = 0
+        room = max(idle, idle + ahead)
+        if idle <= 0 and room < ahead // 2:
+            # Enough waits; a fuller batch costs less.
+            return 0
+        return min(room, MAX_BATCH)
+
+    # One round trip
+
+    def _exchange(self, begun: list[Lease], queue: str | None, room: int) -> None:
+        commands: list[Command] = [report.command() for report in self._pending]
+        by_queue: dict[str, list[Lease]] = {}
+        for lease in begun:
+            by_queue.setdefault(lease.queue, []).append(lease)
+        commands += [self._client.protocol(name).start(leases) for name, leases in by_queue.items()]
+        if queue is None:
+            self._settle(self._link.run(commands))
+            return
+        protocol = self._client.protocol(queue)
+        above = self._feeds.above(queue)
+        commands += [(b"EXISTS", self._client.protocol(name).keys.wake) for name in above]
+        idle = max(0, self._pool.size - len(self._open))
+        alone = not self._waiting
+        if alone:
+            self._suspect_look_at = time.monotonic()
+        commands.append(protocol.fetch(room, idle, take_suspect=alone))
+        with self._leases.fetching(queue):
+            try:
+                replies = self._link.run(commands)
+            except QueueUnavailableError:
+                self._leases.doubt(queue)
+                raise
+            fetched = protocol.fetched(replies[-1])
+            self._leases.add(fetched.leases)
+        now = time.monotonic()
+        for name, has_token in zip(above, replies[-1 - len(above) : -1], strict=True):
+            if has_token:
+                self._feeds.hope(name)
+        next_s = None if fetched.next_ms is None else fetched.next_ms / 1000
+        is_full = len(fetched.leases) >= room or any(lease.is_suspect for lease in fetched.leases)
+        self._feeds.found(queue, full=is_full, next_s=next_s, now=now)
+        if fetched.leases:
+            self._moved_at = now
+        for n, lease in enumerate(fetched.leases):
+            job = self._open[lease] = Job(lease, is_marked=n < idle)
+            self._waiting.append(job)
+            self._pool.submit(job)
+        self._settle(replies)
+
+    def _settle(self, replies: list[Any]) -> None:
+        """Take note of what the server said to the reports."""
+        self._client.outage.over()
+        reports, self._pending = self._pending, []
+        for report, reply in zip(reports, replies, strict=False):
+            self._leases.drop(report.leases)
+            refused = report.count(reply, self._counters)
+            for job in refused:
+                logger.warning(
+                    "task %s (%s) is not this worker's any more; its outcome was refused", job.lease.id, job.name
+                )
+
+    # Jobs
+
+    def _collect(self) -> list[Report]:
+        done = self._pool.done
+        jobs = []
+        for _ in range(min(len(done), MAX_BATCH)):
+            job = done.popleft()
+            if self._open.pop(job.lease, None) is not None:
+                jobs.append(job)
+        if jobs:
+            self._moved_at = time.monotonic()
+            self._lookahead.saw([job.run_s for job in jobs if job.ending is not Ending.HOLD])
+        return reports_of(jobs, self._client)
+
+    def _note_begun(self) -> list[Lease]:
+        """Return the leases whose handlers have begun since the last turn, still run, and were not counted yet."""
+        begun = []
+        while self._waiting and (self._waiting[0].has_begun or self._waiting[0].lease not in self._open):
+            job = self._waiting.popleft()
+            if job.lease in self._open and not job.is_marked:
+                begun.append(job.lease)
+        return begun
+
+    def _hand_back(self, jobs: list[Job]) -> None:
+        if not jobs:
+            return
+        by_queue: dict[str, list[Lease]] = {}
+        for job in jobs:
+            job.is_abandoned = True
+            by_queue.setdefault(job.lease.queue, []).append(job.lease)
+        given = set(jobs)
+        self._waiting = deque(job for job in self._waiting if job not in given)
+        for queue, leases in by_queue.items():
+            self._link.run([self._client.protocol(queue).release(leases)])
+            self._leases.drop(leases)
+            for lease in leases:
+                self._open.pop(lease, None)
+
+    def _cut_off_running(self) -> None:
+        running = [job for job in self._open.values() if job.ending is None]
+        self._hand_back(running)
+        self.cut_off += len(running)
+        for job in running:
+            logger.warning(
+                "task %s (%s) did not end in time; it was handed back and runs again", job.lease.id, job.name
+            )
+
+    # Bad days
+
+    def _has_ended(self) -> bool:
+        if self._stop_by is None:
+            return False
+        if not self._open and not self._pending and not self._pool.done:
+            return True
+        if self._failures > 0 and time.monotonic() >= self._stop_by:
+            # The server is away and the time is over: the leases end by themselves, and the tasks run again.
+            self.cut_off += len(self._open)
+            return True
+        return False
+
+    def _lost_server(self, error: QueueUnavailableError) -> None:
+        self._client.outage.noticed(error)
+        for report in self._pending:
+            report.again = True
+        self._wake_up.disarm()
+        self._feeds.hope_all()
+        self._pause()
+
+    def _isolate(self, error: TaskQueueError) -> None:
+        """The server refused something: send the reports one by one, and give up the one it refuses."""
+        self._counters.add(processing_errors=1)
+        logger.error("%s", error)
+        for queue in self._feeds.queues:
+            self._leases.doubt(queue)
+        reports, self._pending = self._pending, []
+        for single in [single for report in reports for single in report.split()]:
+            single.again = True
+            try:
+                replies = self._link.run([single.command()])
+            except QueueUnavailableError:
+                self._pending.append(single)
+            except TaskQueueError:
+                logger.exception("the outcome of task %s can't be stored; the task runs again", single.jobs[0].lease.id)
+                self._leases.drop(single.leases)
+            else:
+                self._pending.insert(0, single)
+                self._settle(replies)
+        self._pause()
+
+    def _pause(self) -> None:
+        wait_s = backoff_s(self._failures)
+        self._failures += 1
+        if self._stop_called.is_set():
+            time.sleep(min(wait_s, 0.1))
+        else:
+            self._stop_called.wait(wait_s)
+
+    def _hear(self, queue: str, beat: Beat) -> None:
+        """Called by the heartbeat's thread."""
+        if beat.next_ms is not None:
+            self._beats.append((queue, beat))
+            self.ring()

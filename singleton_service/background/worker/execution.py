@@ -1,0 +1,132 @@
+"""Running one task's handler, and deciding what its end means. Runs in a pool thread; touches no network."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+import traceback
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from singleton_service.background.task_queue.codec import (
+    decode_body,
+    encode_error,
+    encode_record,
+    is_readable,
+    to_json,
+)
+from singleton_service.background.task_queue.retry import retry_delay_s
+
+from .job import Ending
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from singleton_service.background.task_queue.handlers import Handler
+
+    from .job import Job
+    from .loop import HandlerLoop
+
+logger = logging.getLogger("singleton_service.worker")
+
+# A server takes no string over 512 MiB; long before that a result belongs into a file.
+MAX_RESULT_BYTES = 64 * 1024 * 1024
+
+
+class Execution:
+    """Runs jobs with the handlers of this process."""
+
+    def __init__(
+        self,
+        handlers: Mapping[str, Handler],
+        loop: HandlerLoop,
+        retry_base_s: float,
+        retry_cap_s: float,
+    ) -> None:
+        self._handlers = handlers
+        self._loop = loop
+        self._retry_base_s = retry_base_s
+        self._retry_cap_s = retry_cap_s
+
+    def run(self, job: Job) -> None:
+        """Call the handler and write the ending into the job. Never raises."""
+        lease = job.lease
+        if not is_readable(lease.body):
+            self._hold(job, "the task was written by a newer version of singleton-service")
+            return
+        fields = decode_body(lease.body)
+        name = job.name = fields["n"]
+        handler = self._handlers.get(name)
+        if handler is None:
+            self._hold(job, f"No handler registered for task: {name}")
+            return
+        job.has_begun = True
+        began = time.perf_counter()
+        try:
+            result = handler.function(fields["p"])
+            if inspect.isawaitable(result):
+                result = self._loop.run(result)
+        except BaseException as error:
+            # SystemExit and the like, too: a handler ends its task, never the worker.
+            job.run_s = time.perf_counter() - began
+            self._fail(job, error, fields["m"], handler)
+            return
+        job.run_s = time.perf_counter() - began
+        self._complete(job, result)
+
+    def _complete(self, job: Job, result: Any) -> None:
+        # Before anything is acknowledged: a result that can't be kept must not run the task again.
+        try:
+            result_json = _encode_result(result)
+        except (TypeError, ValueError, RecursionError) as error:
+            message = (
+                f"Task result is not JSON: {error}. The handler ran and is not run again; "
+                "return plain values (str, int, float, bool, None, list, dict)"
+            )
+            job.ending, job.report = Ending.BURY, encode_error(_now(), type(error).__name__, message, None)
+            # The traceback would be of our encoder; the message says it all.
+            logger.error("task %s (%s) failed: %s", job.lease.id, job.name, message)  # noqa: TRY400
+            return
+        job.ending, job.report = Ending.COMPLETE, encode_record(job.lease, result_json)
+
+    def _fail(self, job: Job, error: BaseException, max_retries: int, handler: Handler) -> None:
+        message = f"Task execution failed: {str(error) or repr(error)}"
+        # The first frame is ours; what users want to see begins with their handler.
+        trace = error.__traceback__.tb_next if error.__traceback__ else None
+        text = "".join(traceback.format_exception(type(error), error, trace))
+        job.report = encode_error(_now(), type(error).__name__, message, text)
+        retry = job.lease.retry_count + 1
+        if retry > max_retries:
+            job.ending = Ending.BURY
+            logger.error("task %s (%s) failed for good, attempt %d:\n%s", job.lease.id, job.name, retry, text)
+            return
+        delay_s = retry_delay_s(
+            retry, base_s=self._retry_base_s, cap_s=self._retry_cap_s, fixed_s=handler.policy.retry_delay_seconds
+        )
+        job.ending, job.delay_ms = Ending.RETRY, round(delay_s * 1000)
+        logger.warning(
+            "task %s (%s) failed, attempt %d of %d, again in %g s:\n%s",
+            job.lease.id,
+            job.name,
+            retry,
+            max_retries + 1,
+            delay_s,
+            text,
+        )
+
+    @staticmethod
+    def _hold(job: Job, reason: str) -> None:
+        job.ending, job.reason = Ending.HOLD, reason
+        job.report = encode_error(_now(), "NoHandler", reason, None)
+
+
+def _encode_result(result: Any) -> bytes:
+    result_json = to_json(result)
+    if len(result_json) > MAX_RESULT_BYTES:
+        raise ValueError(f"it is {len(result_json):,} bytes, at most {MAX_RESULT_BYTES:,} are kept")
+    return result_json
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,59 @@
+"""A task on its way through this process, and how it ended."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from singleton_service.background.task_queue.lease import Lease
+
+
+class Ending(Enum):
+    """What is to be reported of a job."""
+
+    COMPLETE = "complete"
+    RETRY = "retry"
+    BURY = "bury"
+    HOLD = "hold"
+
+
+class Job:
+    """One leased task. A plain class with slots, for one is made per task.
+
+    Written by one thread at a time: the dispatcher, then the pool's thread that runs it, then the dispatcher again.
+
+    Attributes:
+        is_marked: the server knows that it has begun: from then on a crash counts.
+        has_begun: the handler was called.
+        ending: None while it waits or runs.
+        report: what goes with the ending: the record, the error or the reason, as bytes.
+        delay_ms: until the retry.
+        run_s: how long the handler took, seconds.
+        is_abandoned: the lease was handed back while it ran; whatever comes of it is refused.
+    """
+
+    __slots__ = (
+        "delay_ms",
+        "ending",
+        "has_begun",
+        "is_abandoned",
+        "is_marked",
+        "lease",
+        "name",
+        "reason",
+        "report",
+        "run_s",
+    )
+
+    def __init__(self, lease: Lease, *, is_marked: bool) -> None:
+        self.lease = lease
+        self.name = ""
+        self.is_marked = is_marked
+        self.has_begun = False
+        self.is_abandoned = False
+        self.ending: Ending | None = None
+        self.report = b""
+        self.reason = ""
+        self.delay_ms = 0
+        self.run_s = 0.0

@@ -1,0 +1,83 @@
+"""The worker threads: each takes a job, runs it, puts it with the finished ones."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .execution import Execution
+    from .job import Job
+
+logger = logging.getLogger("singleton_service.worker")
+
+
+class ThreadPool:
+    """A fixed number of daemon threads, `worker-1` to `worker-N`.
+
+    Attributes:
+        done: finished jobs, for the dispatcher to take from the left.
+    """
+
+    def __init__(self, size: int, execution: Execution, on_done: Callable[[], None]) -> None:
+        self.size = size
+        self.done: deque[Job] = deque()
+        self._execution = execution
+        self._on_done = on_done
+        self._inbox: SimpleQueue[Job | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"worker-{n}", daemon=True) for n in range(1, size + 1)
+        ]
+
+    def start(self) -> None:
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, job: Job) -> None:
+        """Have a job run by the next free thread, first come first served."""
+        self._inbox.put(job)
+
+    def take_back(self) -> list[Job]:
+        """Return the jobs that no thread has taken yet; they won't run here."""
+        taken: list[Job] = []
+        while True:
+            try:
+                job = self._inbox.get_nowait()
+            except Empty:
+                return taken
+            if job is not None:
+                taken.append(job)
+
+    def close(self) -> None:
+        """Let each thread end after the job it has now."""
+        for _ in self._threads:
+            self._inbox.put(None)
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the threads to end, at most *timeout_s* for all of them."""
+        ends_at = time.monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(max(0.0, ends_at - time.monotonic()))
+
+    def alive(self) -> list[threading.Thread]:
+        """Return the threads that live, stragglers of a stop included."""
+        return [thread for thread in self._threads if thread.is_alive()]
+
+    def _work(self) -> None:
+        take, run, done, on_done = self._inbox.get, self._execution.run, self.done, self._on_done
+        while (job := take()) is not None:
+            run(job)
+            if job.is_abandoned:
+                logger.warning("task %s finished after it had been handed back; its outcome was dropped", job.lease.id)
+                continue
+            done.append(job)
+            # Before the next take blocks: this thread must hold on to nothing of a finished task.
+            job = None
+            on_done()

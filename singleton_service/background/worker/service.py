@@ -1,0 +1,226 @@
+"""WorkerService: threads that do tasks, in this process."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from singleton_service import BaseService, requires
+from singleton_service.background.task_queue import QueueUnavailableError, TaskQueueService
+from singleton_service.background.task_queue.availability import guarded
+from singleton_service.background.task_queue.checks import check_delay
+from singleton_service.background.task_queue.handlers import Handler
+from singleton_service.background.task_queue.ids import check_queue
+from singleton_service.background.task_queue.outage import backoff_s
+
+from .crew import Crew
+from .samples import register_samples
+from .signals import stopping_on_signals
+from .stats import WorkerCounters
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+logger = logging.getLogger("singleton_service.worker")
+
+MAX_WORKERS = 1000
+
+
+@requires(TaskQueueService)
+class WorkerService(BaseService):
+    """The worker of this process. Any thread may call any method, any number of times."""
+
+    _lock: ClassVar[threading.RLock] = threading.RLock()
+    _counters: ClassVar[WorkerCounters] = WorkerCounters()
+    _crew: ClassVar[Crew | None] = None
+    _stragglers: ClassVar[list[Crew]] = []
+    _late_start: ClassVar[LateStart | None] = None
+    _stop_asked: ClassVar[threading.Event] = threading.Event()
+
+    @classmethod
+    def initialize(cls) -> None:
+        """Reset the counters. Starts no thread, installs no signal handler, registers no sample."""
+        cls._counters = WorkerCounters()
+        cls._crew = None
+        cls._stragglers = []
+        if "health_check" not in TaskQueueService._task_handlers:
+            TaskQueueService._task_handlers.register(Handler("health_check", _health_check, origin="built-in"))
+
+    @classmethod
+    def shutdown(cls) -> None:
+        """Stop the workers; what runs then has 30 seconds."""
+        cls._stop(30)
+
+    @classmethod
+    def start_workers(cls, num_workers: int = 4, *, queues: Sequence[str] | None = None) -> None:
+        """Start worker threads and return. While they run, calling it again changes nothing.
+
+        When the server is not there a warning says so, and the workers start as soon as it is.
+
+        Args:
+            num_workers: threads, 1 to 1,000: how many tasks run at once in this process.
+            queues: taken strictly in this order; "critical", "default", "low" unless given.
+
+        Raises:
+            ValueError, TypeError: an argument can't be used.
+        """
+        names = _check(num_workers, queues)
+        cls._stop_asked.clear()
+        cls._begin(num_workers, names)
+
+    @classmethod
+    def _begin(cls, num_workers: int, queues: Sequence[str]) -> None:
+        # No lock is held here: starting a service waits for the container, which may be waiting for our shutdown.
+        if cls._late_start is not None:
+            return
+        try:
+            cls._start(num_workers, queues)
+        except QueueUnavailableError as error:
+            logger.warning("%s Workers start as soon as it is there.", error)
+            with cls._lock:
+                if cls._late_start is None:
+                    cls._late_start = LateStart(num_workers, queues)
+                    cls._late_start.start()
+
+    @classmethod
+    @guarded
+    def _start(cls, num_workers: int, queues: Sequence[str]) -> None:
+        with cls._lock:
+            if cls._crew is not None:
+                if cls._crew.size != num_workers:
+                    logger.warning("%d workers run already; stop them first to have %d", cls._crew.size, num_workers)
+                return
+            client, leases = TaskQueueService._open_client(), TaskQueueService._open_leases()
+            for queue in queues:
+                client.register_queue(queue)
+            handlers = TaskQueueService._task_handlers
+            if handlers.is_bare and client.settings.sample_handlers:
+                register_samples(handlers)
+            cls._crew = Crew(num_workers, queues, client, leases, handlers, cls._counters)
+            cls._crew.start()
+            cls._counters.add(workers_started=num_workers)
+            logger.info("Started %d worker threads", num_workers)
+
+    @classmethod
+    def stop_workers(cls, timeout: float = 30) -> int:
+        """Stop taking tasks, let the running ones end, and return how many were cut off.
+
+        What has not ended after *timeout* seconds is handed back uncounted and runs again elsewhere; its thread goes
+        on until the handler returns, and its late outcome is refused. Later calls return 0 at once; workers can be
+        started again.
+
+        Raises:
+            ValueError, TypeError: the timeout can't be one.
+        """
+        return cls._stop(check_delay("timeout", timeout))
+
+    @classmethod
+    def _stop(cls, timeout_s: float) -> int:
+        cls._stop_asked.set()
+        late_start = cls._late_start
+        if late_start is not None:
+            late_start.cancel()
+            cls._late_start = None
+        crew = cls._crew
+        if crew is None:
+            return 0
+        cut_off = crew.stop(timeout_s)
+        with cls._lock:
+            if cls._crew is crew:
+                cls._crew = None
+                cls._counters.add(workers_stopped=crew.size)
+                cls._stragglers = [old for old in [*cls._stragglers, crew] if old.alive()]
+        for thread in crew.alive():
+            logger.warning("Worker %s did not stop gracefully", thread.name)
+        return cut_off
+
+    @classmethod
+    def run_forever(cls, num_workers: int = 4, *, queues: Sequence[str] | None = None, timeout: float = 30) -> int:
+        """Start workers, unless they run, and serve until INT or TERM; return how many tasks were cut off.
+
+        The first signal lets running tasks end, for *timeout* seconds; a second one hands them back at once. Signal
+        handlers are installed on the main thread only, and put back at the end.
+        """
+        check_delay("timeout", timeout)
+        names = _check(num_workers, queues)
+        cls._stop_asked.clear()
+
+        def on_signal(number: int) -> None:
+            if cls._stop_asked.is_set() and cls._crew is not None:
+                cls._crew.hurry()
+                return
+            logger.info("Received signal %d, shutting down workers...", number)
+            cls._stop_asked.set()
+
+        with stopping_on_signals(on_signal):
+            cls._begin(num_workers, names)
+            cls._stop_asked.wait()
+            return cls._stop(timeout)
+
+    @classmethod
+    def get_worker_stats(cls) -> dict[str, Any]:
+        """Count what this process did since the service started.
+
+        `tasks_processed` completed here; `tasks_failed` attempts failed here, those that are tried again included;
+        `processing_errors` stumbles of the worker itself. `active_workers` threads alive (those still at a task after
+        a stop included), `busy_workers` running a task now, `total_workers` as asked for.
+        """
+        crew = cls._crew
+        crews = [*cls._stragglers, crew] if crew else cls._stragglers
+        return {
+            **cls._counters.read(),
+            "active_workers": sum(len(each.alive()) for each in crews),
+            "busy_workers": crew.busy if crew else 0,
+            "total_workers": crew.size if crew else 0,
+            "is_running": crew is not None,
+        }
+
+
+class LateStart(threading.Thread):
+    """Starts the workers as soon as the server is there."""
+
+    def __init__(self, num_workers: int, queues: Sequence[str]) -> None:
+        super().__init__(name="worker-late-start", daemon=True)
+        self._num_workers = num_workers
+        self._queues = queues
+        self._cancelled = threading.Event()
+
+    def cancel(self) -> None:
+        """Give up waiting."""
+        self._cancelled.set()
+        if self.is_alive() and threading.current_thread() is not self:
+            self.join()
+
+    def run(self) -> None:
+        """Try until it works or is cancelled."""
+        failures = 0
+        while not self._cancelled.wait(backoff_s(failures)):
+            failures += 1
+            try:
+                WorkerService._start(self._num_workers, self._queues)
+            except QueueUnavailableError:
+                continue
+            except Exception:
+                logger.exception("the workers can't be started")
+            else:
+                logger.info("The task queue's server is there; the workers have started.")
+            WorkerService._late_start = None
+            return
+
+
+def _check(num_workers: object, queues: Sequence[str] | None) -> tuple[str, ...]:
+    if isinstance(num_workers, bool) or not isinstance(num_workers, int):
+        raise TypeError(f"num_workers {num_workers!r} is no integer: pass how many threads shall run, such as 4")
+    if not 1 <= num_workers <= MAX_WORKERS:
+        raise ValueError(f"num_workers {num_workers} is out of range: 1 to {MAX_WORKERS} threads")
+    names = TaskQueueService.DEFAULT_QUEUES if queues is None else tuple(map(check_queue, queues))
+    if not names:
+        raise ValueError("queues is empty: name at least one, or leave it out")
+    return names
+
+
+def _health_check(payload: dict[str, Any]) -> dict[str, Any]:
+    """Show that a task goes all the way: the scheduler's default job."""
+    return {"status": "healthy", "scheduled_at": payload.get("timestamp"), "checked_at": time.time()}
