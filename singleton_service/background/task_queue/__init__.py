@@ -1,0 +1,32 @@
+"""The task queue: TaskQueueService, what tasks are, and how a function becomes one."""
+
+from .errors import (
+    EnqueueError,
+    ProtocolVersionError,
+    QueueUnavailableError,
+    TaskFailedError,
+    TaskNotFoundError,
+    TaskQueueError,
+)
+from .handle import TaskHandle
+from .handlers import task
+from .service import TaskQueueService
+from .task import Task, TaskError, TaskPage, TaskPriority, TaskRequest, TaskStatus
+
+__all__ = [
+    "EnqueueError",
+    "ProtocolVersionError",
+    "QueueUnavailableError",
+    "Task",
+    "TaskError",
+    "TaskFailedError",
+    "TaskHandle",
+    "TaskNotFoundError",
+    "TaskPage",
+    "TaskPriority",
+    "TaskQueueError",
+    "TaskQueueService",
+    "TaskRequest",
+    "TaskStatus",
+    "task",
+]

@@ -1,0 +1,125 @@
+"""What arguments may be. Each error names the value, the rule and a way out; nothing has been written by then."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from .codec import to_json
+from .task import TaskPriority
+
+MAX_NAME_CHARS = 200
+MAX_RETRIES = 1_000_000
+MAX_DELAY_SECONDS = 100 * 366 * 24 * 3600
+
+
+def check_name(name: object) -> str:
+    """Return a task's name if it is one.
+
+    Raises:
+        TypeError: it is no string.
+        ValueError: it is empty, too long or not printable.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"task name {name!r} is {_a(name)}, it must be a string such as 'send_email'")
+    if not name or len(name) > MAX_NAME_CHARS or not name.isprintable() or name != name.strip():
+        shown = name if len(name) <= 40 else f"{name[:40]}…"
+        raise ValueError(
+            f"task name {shown!r} ({len(name)} characters) is not usable: it takes 1 to {MAX_NAME_CHARS} printable "
+            "characters with no space around them, such as 'send_email'"
+        )
+    return name
+
+
+def encode_payload(payload: object, max_bytes: int) -> bytes:
+    """Return a payload as JSON.
+
+    Raises:
+        TypeError: it is no mapping with string keys, or holds something JSON has no word for.
+        ValueError: it holds NaN or itself, or is larger than *max_bytes*.
+    """
+    if payload is None:
+        return b"{}"
+    if not isinstance(payload, Mapping):
+        raise TypeError(f"payload is {_a(payload)}, it must be a dict: put the value under a key, {{'value': ...}}")
+    for key in payload:
+        if not isinstance(key, str):
+            raise TypeError(f"payload has the key {key!r}, {_a(key)}: JSON keys are strings, use {str(key)!r}")
+    try:
+        encoded = to_json(payload if isinstance(payload, dict) else dict(payload))
+    except TypeError as error:
+        raise TypeError(
+            f"payload is not JSON: {error}. Pass plain values (str, int, float, bool, None, list, dict); "
+            "a date as its isoformat(), a file as its path"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"payload is not JSON: {error}. NaN, infinities and circular structures have no JSON"
+        ) from error
+    if len(encoded) > max_bytes:
+        raise ValueError(
+            f"payload is {len(encoded):,} bytes as JSON, at most {max_bytes:,} are allowed: store the data elsewhere "
+            "and pass its path or key, or raise TASKS_MAX_PAYLOAD_BYTES"
+        )
+    return encoded
+
+
+def check_max_retries(max_retries: object) -> int:
+    """Return a number of retries if it is one.
+
+    Raises:
+        TypeError: it is no integer.
+        ValueError: it is negative or absurd.
+    """
+    if not isinstance(max_retries, int) or isinstance(max_retries, bool):
+        raise TypeError(f"max_retries {max_retries!r} is {_a(max_retries)}, it must be an integer, 0 or more")
+    if not 0 <= max_retries <= MAX_RETRIES:
+        raise ValueError(f"max_retries {max_retries} is out of range: 0 (never again) to {MAX_RETRIES:,}")
+    return max_retries
+
+
+def check_delay(name: str, seconds: object) -> float:
+    """Return a number of seconds if it is one that time can be.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is negative, NaN, or more than a hundred years.
+    """
+    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool):
+        raise TypeError(f"{name} {seconds!r} is {_a(seconds)}, it must be a number of seconds, 0 or more")
+    if not math.isfinite(seconds) or not 0 <= seconds <= MAX_DELAY_SECONDS:
+        raise ValueError(f"{name} {seconds} is out of range: 0 (now) to {MAX_DELAY_SECONDS} seconds (100 years)")
+    return float(seconds)
+
+
+def check_priority(priority: object) -> TaskPriority:
+    """Return a priority if it is one.
+
+    Raises:
+        ValueError: it is none of the four.
+    """
+    if isinstance(priority, int) and not isinstance(priority, bool) and priority in set(TaskPriority):
+        return TaskPriority(priority)
+    names = ", ".join(f"TaskPriority.{known.name} ({known.value})" for known in TaskPriority)
+    raise ValueError(f"priority {priority!r} is unknown: it is one of {names}")
+
+
+def check_eta(eta: object) -> int:
+    """Return a point in time as ms since 1970. A naive datetime is the caller's local time.
+
+    Raises:
+        TypeError: it is no datetime.
+        ValueError: it can't be told in ms since 1970.
+    """
+    if not isinstance(eta, datetime):
+        raise TypeError(f"eta {eta!r} is {_a(eta)}, it must be a datetime; for seconds from now use delay_seconds")
+    try:
+        return max(0, round(eta.timestamp() * 1000))
+    except (OverflowError, OSError, ValueError) as error:
+        raise ValueError(f"eta {eta!r} is out of range: {error}") from error
+
+
+def _a(value: Any) -> str:
+    return "None" if value is None else f"of type {type(value).__name__}"

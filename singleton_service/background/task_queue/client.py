@@ -1,0 +1,152 @@
+"""What one started TaskQueueService holds: the engine, a connection per thread, a protocol per queue."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from .errors import ProtocolVersionError, QueueUnavailableError
+from .keys import queues_key
+from .link import Link
+from .outage import Outage, backoff_s
+from .protocol import PROTOCOL_VERSION, Limits, Protocol
+from .scripts import load_scripts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from singleton_service.background.config import Settings
+    from singleton_service.background.engine import Engine
+
+    from .link import Command
+
+# A caller who enqueues must have an answer within two seconds, good or bad.
+CALLER_PATIENCE_S = 1.4
+_CALLER_READ_TIMEOUT_S = 1.5
+_LONGEST_BLOCK_S = 10.0
+
+
+class QueueClient:
+    """The open resources of this process, closed as one.
+
+    Attributes:
+        worker_id: `host:pid:random`, new with each start, so that no two processes ever share one.
+    """
+
+    def __init__(self, engine: Engine, settings: Settings, clock_offset_ms: int = 0) -> None:
+        self.engine = engine
+        self.settings = settings
+        self.scripts = load_scripts(clock_offset_ms)
+        self.outage = Outage()
+        self.worker_id = _new_worker_id()
+        self.limits = Limits(
+            lease_ms=round(settings.lease_seconds * 1000),
+            result_ttl_ms=round(settings.result_ttl_seconds * 1000),
+            max_results=settings.max_results,
+            failed_ttl_ms=round(settings.failed_ttl_seconds * 1000),
+            max_failed=settings.max_failed,
+            unknown_task_ms=round(settings.unknown_task_seconds * 1000),
+        )
+        self._protocols: dict[str, Protocol] = {}
+        self._registered: set[str] = set()
+        self._local = threading.local()
+        self._links: weakref.WeakSet[Link] = weakref.WeakSet()
+
+    def protocol(self, queue: str) -> Protocol:
+        """Return the protocol of a queue."""
+        found = self._protocols.get(queue)
+        if found is None:
+            found = Protocol(self.scripts, self.settings.namespace, queue, self.worker_id, self.limits)
+            self._protocols[queue] = found
+        return found
+
+    @property
+    def link(self) -> Link:
+        """The calling thread's own connection."""
+        try:
+            link: Link = self._local.link
+        except AttributeError:
+            link = self._local.link = self.new_link(_CALLER_READ_TIMEOUT_S)
+        return link
+
+    def wait_for_work(self, queues: Sequence[str], timeout_s: float) -> None:
+        """Block until there may be work in one of the queues, at most *timeout_s*."""
+        try:
+            link: Link = self._local.blocking_link
+        except AttributeError:
+            link = self._local.blocking_link = self.new_link(_LONGEST_BLOCK_S + 5)
+        block_s = max(0.001, min(timeout_s, _LONGEST_BLOCK_S))  # 0 would be for ever
+        link.call(b"BLPOP", *(self.protocol(queue).keys.wake for queue in queues), f"{block_s:.3f}")
+
+    def new_link(self, read_timeout_s: float) -> Link:
+        """Make a connection of one's own; closed with the client at the latest."""
+        link = Link(self.engine, self.scripts, read_timeout_s)
+        self._links.add(link)
+        return link
+
+    def persist(self, queue: str, make: Callable[[bool], Command]) -> Any:
+        """Send a command that may be repeated, through a server's short absence.
+
+        Args:
+            queue: where it writes; made known first.
+            make: gives the command; called with True once an earlier answer may have been lost.
+
+        Raises:
+            QueueUnavailableError: the server did not answer for about 1.5 seconds.
+            ProtocolVersionError: a newer version has written there.
+        """
+        give_up_at = time.monotonic() + CALLER_PATIENCE_S
+        failures = 0
+        while True:
+            try:
+                self.register_queue(queue)
+                answer = self.link.run([make(failures > 0)])[0]
+            except QueueUnavailableError as error:
+                wait_s = backoff_s(failures)
+                failures += 1
+                if time.monotonic() + wait_s > give_up_at:
+                    self.outage.noticed(error)
+                    raise
+                time.sleep(wait_s)
+            else:
+                self.outage.over()
+                return answer
+
+    def register_queue(self, queue: str) -> None:
+        """Make a queue known, once per process, and refuse one that a newer version has written to."""
+        if queue in self._registered:
+            return
+        settings_key = self.protocol(queue).keys.key("settings")
+        replies = self.link.run(
+            [
+                (b"HSETNX", settings_key, b"protocol", PROTOCOL_VERSION),
+                (b"HGET", settings_key, b"protocol"),
+                (b"SADD", queues_key(self.settings.namespace), queue),
+            ]
+        )
+        found = int(replies[1])
+        if found > PROTOCOL_VERSION:
+            raise ProtocolVersionError(queue, found, PROTOCOL_VERSION)
+        self._registered.add(queue)
+
+    def queues(self) -> list[str]:
+        """Return the names of all queues that were ever used, sorted."""
+        return sorted(name.decode() for name in self.link.call(b"SMEMBERS", queues_key(self.settings.namespace)))
+
+    def close(self) -> None:
+        """Close every connection and let go of the engine."""
+        for link in list(self._links):
+            link.close()
+        self.engine.close()
+
+
+def _new_worker_id() -> str:
+    # The host's name becomes part of a key and of "fence|worker": only characters that mean nothing there.
+    host = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname()) or "host"
+    return f"{host}:{os.getpid()}:{secrets.token_hex(4)}"

@@ -1,0 +1,100 @@
+"""What can go wrong with tasks, besides bad arguments (ValueError, TypeError).
+
+TaskQueueError
+├── QueueUnavailableError    the server does not answer, or refuses to write
+├── EnqueueError             some tasks of a batch went in, then the server went away
+├── ProtocolVersionError     the server holds tasks of a newer version of this package
+├── TaskFailedError          get_result() of a task that failed for good
+└── TaskNotFoundError        get_result() of a task nobody knows (any more)
+"""
+
+
+class TaskQueueError(Exception):
+    """Base of all errors of the task queue."""
+
+
+class QueueUnavailableError(TaskQueueError):
+    """The server does not answer, or answers that it can't take anything.
+
+    Attributes:
+        url: the server's address, without secrets.
+        reason: what it or the operating system said.
+    """
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(url, reason)
+        self.url = url
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"the task queue's server {self.url} is not available: {self.reason}. "
+            "Check that it runs and that REDIS_URL names it; nothing was lost that had been acknowledged."
+        )
+
+
+class EnqueueError(TaskQueueError):
+    """A batch went in only in part.
+
+    Attributes:
+        accepted: ids of the tasks that are in the queue.
+        reason: why the rest is not.
+    """
+
+    def __init__(self, accepted: list[str], reason: str) -> None:
+        super().__init__(accepted, reason)
+        self.accepted = accepted
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.accepted)} tasks were enqueued, the rest were not: {self.reason}. "
+            "`accepted` lists the ids of those that were; enqueue the others again."
+        )
+
+
+class ProtocolVersionError(TaskQueueError):
+    """A newer version of this package has written to the queue."""
+
+    def __init__(self, queue: str, found: int, known: int) -> None:
+        super().__init__(queue, found, known)
+        self.queue = queue
+        self.found = found
+        self.known = known
+
+    def __str__(self) -> str:
+        return (
+            f"queue {self.queue!r} is written with protocol {self.found}, this version knows {self.known}: "
+            "nothing was written. Upgrade singleton-service here (pip install -U singleton-service)."
+        )
+
+
+class TaskFailedError(TaskQueueError):
+    """The task failed for good.
+
+    Attributes:
+        task_id: the task.
+        error_message: what its last attempt said.
+    """
+
+    def __init__(self, task_id: str, error_message: str) -> None:
+        super().__init__(task_id, error_message)
+        self.task_id = task_id
+        self.error_message = error_message
+
+    def __str__(self) -> str:
+        return f"task {self.task_id!r} failed: {self.error_message}"
+
+
+class TaskNotFoundError(TaskQueueError):
+    """Nobody knows the task: it never was, or its result has passed its time."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(task_id)
+        self.task_id = task_id
+
+    def __str__(self) -> str:
+        return (
+            f"task {self.task_id!r} is unknown: the id is wrong, or its result was kept for its time and is gone "
+            "(TASKS_RESULT_TTL_SECONDS)."
+        )

@@ -1,0 +1,41 @@
+"""A task to hold on to: works in any process, knows nothing but the id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .task import TaskStatus
+
+
+@dataclass(frozen=True, slots=True)
+class TaskHandle:
+    """One task, by its id. Each property asks the server anew."""
+
+    id: str
+
+    @property
+    def status(self) -> TaskStatus | None:
+        """Where the task is; None when nobody knows it (any more)."""
+        from .service import TaskQueueService  # noqa: PLC0415 - the service imports the tasks
+
+        task = TaskQueueService.get_task_status(self.id)
+        return task.status if task else None
+
+    @property
+    def result(self) -> Any:
+        """What the task returned.
+
+        Raises:
+            TimeoutError: it has not finished.
+            TaskFailedError: it failed for good.
+            TaskNotFoundError: nobody knows it.
+        """
+        return self.get(timeout=0)
+
+    def get(self, timeout: float | None = None) -> Any:
+        """Wait up to *timeout* seconds (None: as long as it takes) for the result; raises as `result` does."""
+        from .service import TaskQueueService  # noqa: PLC0415 - as above
+
+        return TaskQueueService.get_result(self.id, timeout)

@@ -1,0 +1,89 @@
+"""Task ids: `<queue>.<uid>`. The uid is made here, by the client, so that a repeated enqueue adds nothing.
+
+uid of our own: priority digit, unique-key flag, 9 characters of ms since 1970, 10 of randomness (base 32).
+uid from a caller or a schedule: "=" and the name given, the same task for ever.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
+_QUEUE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+_UID = re.compile(r"[0-3][01][0-9a-z]{19}|=[A-Za-z0-9_-]{1,128}")
+_GIVEN = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_RANDOM_BYTES = 7  # 56 bits, of which 50 are used
+
+
+def new_uid(priority: int) -> str:
+    """Make a uid nobody else makes. The time in it is this machine's and decides nothing."""
+    return f"{priority}0{_time_part(time.time_ns() // 1_000_000)}{_random_part(os.urandom(_RANDOM_BYTES))}"
+
+
+def given_uid(task_id: str) -> str:
+    """Turn a caller's own `task_id` into a uid.
+
+    Raises:
+        ValueError: it has characters that an id can't have.
+    """
+    if not isinstance(task_id, str) or not _GIVEN.fullmatch(task_id):
+        raise ValueError(
+            f"task_id {task_id!r} is not usable: it takes 1 to 128 of the characters A-Z a-z 0-9 _ -, "
+            "for example 'invoice-2024-0042'"
+        )
+    return f"={task_id}"
+
+
+def join_id(queue: str, uid: str) -> str:
+    """Return the public id of a task."""
+    return f"{queue}.{uid}"
+
+
+def split_id(task_id: object) -> tuple[str, str] | None:
+    """Return (queue, uid) of a public id, or None when it can't be one."""
+    if not isinstance(task_id, str):
+        return None
+    queue, _, uid = task_id.rpartition(".")
+    if _QUEUE.fullmatch(queue) and _UID.fullmatch(uid):
+        return queue, uid
+    return None
+
+
+def check_queue(queue: object) -> str:
+    """Return a queue's name if it is one.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if isinstance(queue, str) and _QUEUE.fullmatch(queue):
+        return queue
+    raise ValueError(
+        f"queue {queue!r} is not a queue name: it takes 1 to 64 of A-Z a-z 0-9 _ . - and begins with a letter, "
+        "a digit or _"
+    )
+
+
+def _time_part(ms: int) -> str:
+    pairs = _PAIRS
+    return (
+        _ALPHABET[(ms >> 40) & 31]
+        + pairs[(ms >> 30) & 1023]
+        + pairs[(ms >> 20) & 1023]
+        + pairs[(ms >> 10) & 1023]
+        + pairs[ms & 1023]
+    )
+
+
+def _random_part(noise: bytes) -> str:
+    number = int.from_bytes(noise, "big")
+    pairs = _PAIRS
+    return (
+        pairs[number & 1023]
+        + pairs[(number >> 10) & 1023]
+        + pairs[(number >> 20) & 1023]
+        + pairs[(number >> 30) & 1023]
+        + pairs[(number >> 40) & 1023]
+    )

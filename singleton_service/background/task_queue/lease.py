@@ -1,0 +1,55 @@
+"""A lease: one task in the hands of one worker, for a limited time."""
+
+from __future__ import annotations
+
+from .ids import join_id
+
+
+class Lease:
+    """What a fetch handed out. `token` is what the server compares: a stale one changes nothing.
+
+    A plain class with slots, for one is made per task.
+
+    Attributes:
+        fence: a number that rises with every fetch of the queue; also the server's µs since 1970 at that moment.
+        body: the task as it was written at enqueue.
+        retry_count: retries so far.
+        crashes: how often the task went down with its worker.
+        context: where it was fetched, for finishing it by id alone.
+    """
+
+    __slots__ = ("body", "context", "crashes", "fence", "queue", "retry_count", "token", "uid", "worker")
+
+    def __init__(  # noqa: PLR0913 - one per field
+        self,
+        queue: str,
+        uid: str,
+        fence: int,
+        worker: str,
+        token: bytes,
+        body: bytes,
+        retry_count: int,
+        crashes: int,
+    ) -> None:
+        self.queue = queue
+        self.uid = uid
+        self.fence = fence
+        self.worker = worker
+        self.token = token
+        self.body = body
+        self.retry_count = retry_count
+        self.crashes = crashes
+        self.context: object = None
+
+    @property
+    def id(self) -> str:
+        """The task's public id."""
+        return join_id(self.queue, self.uid)
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether the task went down with its worker twice already."""
+        return self.crashes >= 2
+
+    def __repr__(self) -> str:
+        return f"<Lease of {self.id} fence {self.fence}>"

@@ -1,0 +1,104 @@
+-- Lease up to max_count ready tasks to a worker, after moving what is due to ready.
+--
+-- keys:    body ready[4] suspects due held running owned workers attempts settings wake
+-- args:    worker lease_ms max_count start_count take_suspect
+-- returns: fence, ms until the next due or held task (-1: none), then uid, blob, attempts per task
+--
+-- start_count: how many of them the worker starts at once; a crash counts only against started tasks.
+-- take_suspect: "1" when the worker runs no suspect. A suspect is leased alone.
+-- Invariant: a uid leaves a ready list only for `running` (or because it has no body: a tombstone).
+-- Begins with a delete, so a full server can still be drained.
+-- include: time ready attempts batch
+
+local PROMOTED, ROUNDS = 100, 10
+
+redis.call("DEL", wake)
+local now_ms, now_us = server_time()
+
+local function promote(zset, command)
+    local uids = redis.call("ZRANGE", zset, "-inf", digits(now_ms), "BYSCORE", "LIMIT", 0, PROMOTED)
+    for _, uid in ipairs(uids) do
+        local _, crashes = history(uid)
+        if crashes >= SUSPECT_AFTER then
+            redis.call("RPUSH", suspects, uid)
+        else
+            redis.call(command, ready[priority_of(uid) + 1], uid)
+        end
+    end
+    in_chunks("ZREM", zset, uids)
+end
+
+-- Held tasks have waited already: back to the head.
+promote(held, "LPUSH")
+promote(due, "RPUSH")
+
+local wanted = tonumber(max_count)
+local uids, blobs = {}, {}
+
+local function take(list, limit)
+    for _ = 1, ROUNDS do
+        local missing = limit - #uids
+        if missing <= 0 then
+            return
+        end
+        local popped = redis.call("LPOP", list, missing)
+        if not popped then
+            return
+        end
+        local found = redis.call("HMGET", body, unpack(popped))
+        for n, uid in ipairs(popped) do
+            if found[n] then
+                uids[#uids + 1] = uid
+                blobs[#blobs + 1] = found[n]
+            end
+        end
+    end
+end
+
+if wanted > 0 and take_suspect == "1" then
+    take(suspects, 1)
+end
+if #uids == 0 then
+    for priority = 3, 0, -1 do
+        take(ready[priority + 1], wanted)
+    end
+end
+
+local next_ms = -1
+for _, zset in ipairs({ due, held }) do
+    local first = redis.call("ZRANGE", zset, 0, 0, "WITHSCORES")[2]
+    if first then
+        local wait_ms = math.max(0, tonumber(first) - now_ms)
+        next_ms = next_ms < 0 and wait_ms or math.min(next_ms, wait_ms)
+    end
+end
+for _, list in ipairs({ suspects, ready[1], ready[2], ready[3], ready[4] }) do
+    if redis.call("EXISTS", list) == 1 then
+        wake_one()
+        break
+    end
+end
+
+redis.call("ZADD", workers, digits(now_ms + lease_ms), worker)
+if #uids == 0 then
+    return { "0", next_ms }
+end
+
+local fence = digits(math.max(tonumber(redis.call("HGET", settings, "fence") or "0") + 1, now_us))
+redis.call("HSET", settings, "fence", fence)
+local leases, index = {}, {}
+for n, uid in ipairs(uids) do
+    leases[2 * n - 1], leases[2 * n] = uid, fence .. "|" .. worker
+    index[2 * n - 1], index[2 * n] = uid, n <= tonumber(start_count) and "1" or "0"
+end
+in_chunks("HSET", running, leases)
+in_chunks("HSET", owned, index)
+
+local past = redis.call("HMGET", attempts, unpack(uids))
+local answer = { fence, next_ms }
+for n, uid in ipairs(uids) do
+    answer[#answer + 1] = uid
+    answer[#answer + 1] = blobs[n]
+    answer[#answer + 1] = past[n] or ""
+end
+return answer

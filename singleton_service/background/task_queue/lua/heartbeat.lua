@@ -1,0 +1,32 @@
+-- Renew all leases of a worker at once, and tell it what it should know.
+--
+-- keys:    ready[4] suspects due held owned workers wake body
+-- args:    worker lease_ms
+-- returns: number of tasks it owns, ms until there is work (0: now, -1: none in sight), then workers whose lease ended
+--
+-- Heals a wake-up token that was lost with the dispatcher that took it.
+-- include: time ready
+
+local now_ms = server_time()
+redis.call("ZADD", workers, digits(now_ms + lease_ms), worker)
+
+local next_ms = -1
+for _, zset in ipairs({ due, held }) do
+    local first = redis.call("ZRANGE", zset, 0, 0, "WITHSCORES")[2]
+    if first then
+        local wait_ms = math.max(0, tonumber(first) - now_ms)
+        next_ms = next_ms < 0 and wait_ms or math.min(next_ms, wait_ms)
+    end
+end
+if redis.call("EXISTS", suspects, ready[1], ready[2], ready[3], ready[4]) > 0 then
+    next_ms = 0
+end
+if next_ms == 0 then
+    wake_one()
+end
+
+local answer = { redis.call("HLEN", owned), next_ms }
+for _, dead in ipairs(redis.call("ZRANGE", workers, "-inf", "(" .. digits(now_ms), "BYSCORE", "LIMIT", 0, 10)) do
+    answer[#answer + 1] = dead
+end
+return answer

@@ -1,0 +1,44 @@
+-- Set leased tasks aside for a while, uncounted; fail those held longer than they may be.
+--
+-- keys:    body ready[4] running owned attempts errors held reasons dead counters waiters wake
+-- args:    limit_ms ended_channel
+-- items:   uid lease reason error
+-- returns: a string per item: 0 not the caller's, 1 held, 2 failed
+--
+-- The next look comes after 1, 2, 4, ... at most 30 s, so that a task nobody knows costs next to nothing.
+-- include: time ready leases attempts endings
+
+local LONGEST_MS = 30000
+
+local now_ms = server_time()
+local mine, answer = give_up(FIRST_ITEM, 4)
+local verdict, failed = {}, {}
+for n = 1, #answer do
+    verdict[n] = string.sub(answer, n, n)
+end
+for _, i in ipairs(mine) do
+    local uid = ARGV[i]
+    local since_ms, looks = now_ms, 0
+    local earlier = redis.call("HGET", reasons, uid)
+    if earlier then
+        local since, count = string.match(earlier, "^(%d+)|(%d+)|")
+        since_ms, looks = tonumber(since), tonumber(count)
+    end
+    if now_ms - since_ms >= tonumber(limit_ms) then
+        local retries, crashes = history(uid)
+        remember(uid, retries, crashes, fence_of(ARGV[i + 1]))
+        bury_task(uid, now_ms, ARGV[i + 3])
+        redis.call("HDEL", reasons, uid)
+        failed[#failed + 1] = uid
+        verdict[(i - FIRST_ITEM) / 4 + 1] = "2"
+    else
+        local wait_ms = math.min(LONGEST_MS, 1000 * 2 ^ math.min(looks, 10), since_ms + limit_ms - now_ms)
+        redis.call("HSET", reasons, uid, digits(since_ms) .. "|" .. (looks + 1) .. "|" .. ARGV[i + 2])
+        redis.call("ZADD", held, digits(now_ms + wait_ms), uid)
+    end
+end
+if #mine > 0 then
+    tell_waiters(failed)
+    wake_one()
+end
+return table.concat(verdict)

@@ -1,0 +1,13 @@
+-- Sign a worker off. If it still owns tasks its lease ends now, and they go on elsewhere.
+--
+-- keys:    owned workers
+-- args:    worker
+-- returns: number of tasks it leaves behind
+
+local left = redis.call("HLEN", owned)
+if left == 0 then
+    redis.call("ZREM", workers, worker)
+else
+    redis.call("ZADD", workers, 0, worker)
+end
+return left

@@ -1,0 +1,54 @@
+-- Hand on the tasks of a worker whose lease has ended.
+--
+-- keys:    body ready[4] suspects running owned workers attempts errors reasons dead counters waiters wake
+-- args:    lost_worker error ended_channel
+-- returns: handed on, buried, left to do (-1: the worker is alive again)
+--
+-- `owned` is the lost worker's; it is only an index, `running` decides. Not started: no crash counted. First crash:
+-- back to the head. Second: a suspect, leased alone. Third: buried. Crashes never use up retries.
+-- include: time ready leases attempts endings
+
+local BATCH = 500
+
+local now_ms = server_time()
+local ends_ms = redis.call("ZSCORE", workers, lost_worker)
+if ends_ms and tonumber(ends_ms) >= now_ms then
+    return { 0, 0, -1 }
+end
+
+local handed_on, buried, seen_here = 0, {}, 0
+-- One page at a time: what it names is deleted below, so the next call finds the rest.
+local page = redis.call("HSCAN", owned, 0, "COUNT", BATCH)[2]
+for n = #page - 1, 1, -2 do
+    local uid, started = page[n], page[n + 1] == "1"
+    seen_here = seen_here + 1
+    local lease = redis.call("HGET", running, uid)
+    if lease and string.match(lease, "^%d+|(.*)$") == lost_worker then
+        local retries, crashes = history(uid)
+        redis.call("HDEL", running, uid)
+        if started then
+            crashes = crashes + 1
+            remember(uid, retries, crashes, fence_of(lease))
+        end
+        if crashes >= BURIED_AFTER then
+            bury_task(uid, now_ms, error)
+            redis.call("HDEL", reasons, uid)
+            buried[#buried + 1] = uid
+        else
+            redis.call("LPUSH", crashes >= SUSPECT_AFTER and suspects or ready[priority_of(uid) + 1], uid)
+            handed_on = handed_on + 1
+        end
+    end
+    redis.call("HDEL", owned, uid)
+end
+
+local left = redis.call("HLEN", owned)
+if left == 0 then
+    redis.call("ZREM", workers, lost_worker)
+end
+if handed_on > 0 then
+    redis.call("HINCRBY", counters, "recovered", handed_on)
+    wake_one()
+end
+tell_waiters(buried)
+return { handed_on, #buried, left }

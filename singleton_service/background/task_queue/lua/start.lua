@@ -1,0 +1,15 @@
+-- Note that leased tasks have begun to run: from now on a crash counts against them.
+--
+-- keys:    running owned
+-- args:    worker
+-- items:   uid lease
+-- returns: how many are still the caller's
+
+local started = 0
+for i = FIRST_ITEM, #ARGV, 2 do
+    if redis.call("HGET", running, ARGV[i]) == ARGV[i + 1] then
+        redis.call("HSET", owned, ARGV[i], "1")
+        started = started + 1
+    end
+end
+return started

@@ -1,0 +1,20 @@
+-- Count what is in a queue, in constant time.
+--
+-- keys:    body ready[4] suspects due held running finished dead workers counters
+-- returns: ready, suspects, due, held, running, finished, dead, workers, then name and value of each counter
+
+local answer = { 0, redis.call("LLEN", suspects) }
+for priority = 1, 4 do
+    answer[1] = answer[1] + redis.call("LLEN", ready[priority])
+end
+for _, zset in ipairs({ due, held }) do
+    answer[#answer + 1] = redis.call("ZCARD", zset)
+end
+answer[#answer + 1] = redis.call("HLEN", running)
+for _, zset in ipairs({ finished, dead, workers }) do
+    answer[#answer + 1] = redis.call("ZCARD", zset)
+end
+for _, part in ipairs(redis.call("HGETALL", counters)) do
+    answer[#answer + 1] = part
+end
+return answer

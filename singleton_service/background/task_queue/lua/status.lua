@@ -1,0 +1,58 @@
+-- Read tasks as they stand now.
+--
+-- keys:    body due held reasons running attempts errors results finished dead
+-- items:   uid
+-- returns: per item: state, blob or record, detail, attempts, errors ("" each when there is none)
+--
+-- detail: the lease of a running task, the due ms of a due one, "ms|reason" of a held one, ms of death of a dead one.
+-- include: time
+
+local now_ms = server_time()
+local answer = {}
+
+local function add(state, blob, detail, past, failures)
+    answer[#answer + 1] = state
+    answer[#answer + 1] = blob or ""
+    answer[#answer + 1] = detail or ""
+    answer[#answer + 1] = past or ""
+    answer[#answer + 1] = failures or ""
+end
+
+local function state_of(uid)
+    local lease = redis.call("HGET", running, uid)
+    if lease then
+        return "running", lease
+    end
+    local died = redis.call("ZSCORE", dead, uid)
+    if died then
+        return "dead", died
+    end
+    local at_ms = redis.call("ZSCORE", due, uid)
+    if at_ms then
+        return "due", at_ms
+    end
+    local look_ms = redis.call("ZSCORE", held, uid)
+    if look_ms then
+        return "held", look_ms .. "|" .. string.match(redis.call("HGET", reasons, uid) or "||", "^%d*|%d*|(.*)$")
+    end
+    return "ready", ""
+end
+
+for i = FIRST_ITEM, #ARGV do
+    local uid = ARGV[i]
+    local blob = redis.call("HGET", body, uid)
+    if blob then
+        local state, detail = state_of(uid)
+        add(state, blob, detail, redis.call("HGET", attempts, uid), redis.call("HGET", errors, uid))
+    else
+        local record = redis.call("HGET", results, uid)
+        local expires_ms = record and redis.call("ZSCORE", finished, uid)
+        -- Past its time a result is gone for every reader at once, swept or not.
+        if record and (not expires_ms or tonumber(expires_ms) > now_ms) then
+            add("finished", record)
+        else
+            add("unknown")
+        end
+    end
+end
+return answer

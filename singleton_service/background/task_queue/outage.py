@@ -1,0 +1,44 @@
+"""One warning when the server goes away, one line when it is back, and how long to wait in between."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+
+logger = logging.getLogger("singleton_service.task_queue")
+
+_FIRST_WAIT_S = 0.05
+_LONGEST_WAIT_S = 5.0
+
+
+class Outage:
+    """What this process knows of the server's absence. Thread-safe: many threads notice, one line is logged."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_out = False
+
+    def noticed(self, error: Exception) -> None:
+        """Warn, if nobody has yet."""
+        with self._lock:
+            first, self._is_out = not self._is_out, True
+        if first:
+            logger.warning("%s Trying again until it is back.", error)
+
+    def over(self) -> None:
+        """Say that the server answers again, if it had not."""
+        if self._is_out:
+            with self._lock:
+                was_out, self._is_out = self._is_out, False
+            if was_out:
+                logger.info("The task queue's server answers again.")
+
+
+def backoff_s(failures: int) -> float:
+    """Return the seconds to wait after so many failures in a row: doubling from 50 ms to 5 s, spread by half.
+
+    The spread keeps a hundred workers from knocking at the same moment when a server comes back.
+    """
+    ceiling_s: float = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** min(failures, 20))
+    return ceiling_s * random.uniform(0.5, 1.0)  # noqa: S311 - spreading load, not keeping secrets

@@ -1,0 +1,214 @@
+"""The protocol, verb by verb: what is sent for it, and what its answer means.
+
+One `Protocol` speaks for one queue; it holds no connection, so the same one serves every thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from .keys import QueueKeys
+from .lease import Lease
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .link import Command
+    from .scripts import Scripts
+
+PROTOCOL_VERSION = 1
+SEEN_FOR_MS = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a fetch brought. `next_ms`: until the next due or held task; None when there is none."""
+
+    leases: list[Lease]
+    next_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a heartbeat brought back. `next_ms`: until there is work, 0 for now; None when none is in sight."""
+
+    owned: int
+    next_ms: int | None
+    lost_workers: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long and how many: what the settings say, on the wire."""
+
+    lease_ms: int
+    result_ttl_ms: int
+    max_results: int
+    failed_ttl_ms: int
+    max_failed: int
+    unknown_task_ms: int
+
+
+class Protocol:
+    """Commands and answers for one queue, spoken by one worker (every process has one name for both roles)."""
+
+    def __init__(self, scripts: Scripts, namespace: str, queue: str, worker: str, limits: Limits) -> None:
+        self.queue = queue
+        self.worker = worker
+        self.keys = QueueKeys(namespace, queue, worker)
+        self.limits = limits
+        self._scripts = scripts
+
+    def enqueue(self, items: Iterable[tuple[str, bytes, bytes]], *, again: bool = False) -> Command:
+        """Items are (uid, when, body): when is b"0", b"+ms" or b"=ms". The answer counts the new ones."""
+        script = self._scripts.enqueue
+        flat = [part for item in items for part in item]
+        return script.command(self.keys.of(script), flat, again=int(again), seen_for_ms=SEEN_FOR_MS)
+
+    def fetch(self, max_count: int, start_count: int, *, take_suspect: bool = True) -> Command:
+        """Ask for leases; `fetched` reads the answer."""
+        script = self._scripts.fetch
+        return script.command(
+            self.keys.of(script),
+            worker=self.worker,
+            lease_ms=self.limits.lease_ms,
+            max_count=max_count,
+            start_count=start_count,
+            take_suspect=int(take_suspect),
+        )
+
+    def fetched(self, reply: list[Any]) -> Fetched:
+        """Read the answer of a fetch."""
+        fence, next_ms = reply[0], reply[1]
+        token = b"%b|%b" % (fence, self.worker.encode())
+        number = int(fence)
+        leases = []
+        for n in range(2, len(reply), 3):
+            retries = crashes = 0
+            if reply[n + 2]:
+                past = reply[n + 2].split(b"|")
+                retries, crashes = int(past[0]), int(past[1])
+            leases.append(
+                Lease(self.queue, reply[n].decode(), number, self.worker, token, reply[n + 1], retries, crashes)
+            )
+        return Fetched(leases, next_ms if next_ms >= 0 else None)
+
+    def start(self, leases: Iterable[Lease]) -> Command:
+        """Say that leases which were fetched ahead have begun to run."""
+        script = self._scripts.start
+        return script.command(self.keys.of(script), _tokens(leases), worker=self.worker)
+
+    def complete(self, items: Iterable[tuple[Lease, bytes]], *, again: bool = False) -> Command:
+        """Items are (lease, record). The answer has b"1" or b"0" per item, as for all that finish a task."""
+        script = self._scripts.complete
+        flat = [part for lease, record in items for part in (lease.uid, lease.token, record)]
+        return script.command(
+            self.keys.of(script),
+            flat,
+            again=int(again),
+            ttl_ms=self.limits.result_ttl_ms,
+            max_results=self.limits.max_results,
+            ended_channel=self.keys.ended_channel,
+        )
+
+    def retry(self, items: Iterable[tuple[Lease, int, bytes]], *, again: bool = False) -> Command:
+        """Items are (lease, delay in ms, error)."""
+        script = self._scripts.retry
+        flat: list[bytes | str | int] = []
+        for lease, delay_ms, error in items:
+            flat += (lease.uid, lease.token, delay_ms, lease.retry_count + 1, error)
+        return script.command(self.keys.of(script), flat, again=int(again))
+
+    def bury(self, items: Iterable[tuple[Lease, bytes]], *, again: bool = False) -> Command:
+        """Items are (lease, error)."""
+        script = self._scripts.bury
+        flat = [part for lease, error in items for part in (lease.uid, lease.token, error)]
+        return script.command(self.keys.of(script), flat, again=int(again), ended_channel=self.keys.ended_channel)
+
+    def release(self, leases: Iterable[Lease]) -> Command:
+        """Hand tasks back, unfinished and uncounted."""
+        script = self._scripts.release
+        return script.command(self.keys.of(script), _tokens(leases), worker=self.worker)
+
+    def hold(self, items: Iterable[tuple[Lease, str, bytes]]) -> Command:
+        """Items are (lease, reason, error for when it was held too long)."""
+        script = self._scripts.hold
+        flat = [part for lease, reason, error in items for part in (lease.uid, lease.token, reason, error)]
+        return script.command(
+            self.keys.of(script),
+            flat,
+            limit_ms=self.limits.unknown_task_ms,
+            ended_channel=self.keys.ended_channel,
+        )
+
+    def heartbeat(self) -> Command:
+        """Renew this worker's leases; `beaten` reads the answer."""
+        script = self._scripts.heartbeat
+        return script.command(self.keys.of(script), worker=self.worker, lease_ms=self.limits.lease_ms)
+
+    @staticmethod
+    def beaten(reply: list[Any]) -> Beat:
+        """Read the answer of a heartbeat."""
+        owned, next_ms, *lost = reply
+        return Beat(owned, next_ms if next_ms >= 0 else None, [worker.decode() for worker in lost])
+
+    def recover(self, lost_worker: str, error: bytes) -> Command:
+        """Hand on what a dead worker held, a page at a time: handed on, buried, left (-1: it lives)."""
+        script = self._scripts.recover
+        return script.command(
+            replace(self.keys, worker=lost_worker).of(script),
+            lost_worker=lost_worker,
+            error=error,
+            ended_channel=self.keys.ended_channel,
+        )
+
+    def reconcile(self, held: Iterable[Lease]) -> Command:
+        """Hand back leases of this worker that it does not hold. No fetch of it may be under way."""
+        script = self._scripts.reconcile
+        return script.command(self.keys.of(script), [lease.uid for lease in held], worker=self.worker)
+
+    def leave(self) -> Command:
+        """Sign this worker off."""
+        script = self._scripts.leave
+        return script.command(self.keys.of(script), worker=self.worker)
+
+    def status(self, uids: Sequence[str]) -> Command:
+        """Read tasks: five values per uid, see status.lua and codec.decode_task."""
+        script = self._scripts.status
+        return script.command(self.keys.of(script), uids)
+
+    def await_end(self, uid: str) -> Command:
+        """Ask to be told of a task's end; the answer is b"ended", b"unknown" or b"waiting"."""
+        script = self._scripts.await_end
+        return script.command(self.keys.of(script), uid=uid, now_token=1)
+
+    def stats(self) -> Command:
+        """Count; `counted` reads the answer."""
+        script = self._scripts.stats
+        return script.command(self.keys.of(script))
+
+    @staticmethod
+    def counted(reply: list[Any]) -> dict[str, int]:
+        """Read the answer of stats."""
+        names = ("ready", "suspects", "due", "held", "running", "finished", "dead", "workers")
+        counts = {name: int(reply[n]) for n, name in enumerate(names)}
+        for n in range(len(names), len(reply), 2):
+            counts[f"total_{reply[n].decode()}"] = int(reply[n + 1])
+        return counts
+
+    def sweep(self, limit: int) -> Command:
+        """Forget a bounded lot of old finished and failed tasks."""
+        script = self._scripts.sweep
+        limits = self.limits
+        return script.command(
+            self.keys.of(script),
+            max_results=limits.max_results,
+            failed_ttl_ms=limits.failed_ttl_ms,
+            max_failed=limits.max_failed,
+            limit=limit,
+        )
+
+
+def _tokens(leases: Iterable[Lease]) -> list[bytes | str | int]:
+    return [part for lease in leases for part in (lease.uid, lease.token)]

@@ -1,0 +1,86 @@
+"""From the arguments of an enqueue to what is written: everything is checked here, before anything is sent."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from . import checks
+from .codec import encode_body
+from .ids import check_queue, given_uid, join_id, new_uid
+from .task import TaskPriority, TaskRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .handlers import Handler
+
+DEFAULT_QUEUE = "default"
+DEFAULT_MAX_RETRIES = 3
+NOW = b"0"
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedTask:
+    """A task ready to be sent. `when` is b"0", b"+ms" from now, or b"=ms" since 1970, by the server's clock."""
+
+    queue: str
+    uid: str
+    when: bytes
+    body: bytes
+
+    @property
+    def id(self) -> str:
+        """The public id it will have."""
+        return join_id(self.queue, self.uid)
+
+
+@dataclass(frozen=True, slots=True)
+class Fire:
+    """Which fire of which schedule a task stands for."""
+
+    schedule_id: str
+    instant_ms: int
+
+
+def prepare(
+    request: TaskRequest, handlers: Mapping[str, Handler], max_payload_bytes: int, fire: Fire | None = None
+) -> PreparedTask:
+    """Check a request and write its body. What it leaves open, the task's own policy says, else the default.
+
+    Raises:
+        ValueError, TypeError: an argument can't be used; the message says which and why.
+    """
+    name = checks.check_name(request.name)
+    payload_json = checks.encode_payload(request.payload, max_payload_bytes)
+    handler = handlers.get(name)
+    policy = handler.policy if handler else None
+    max_retries = request.max_retries
+    if max_retries is None:
+        max_retries = policy.max_retries if policy and policy.max_retries is not None else DEFAULT_MAX_RETRIES
+    queue = request.queue if request.queue is not None else (policy and policy.queue) or DEFAULT_QUEUE
+    priority = request.priority
+    if priority is None:
+        priority = policy.priority if policy and policy.priority is not None else TaskPriority.NORMAL
+    priority = checks.check_priority(priority)
+    body = encode_body(
+        name,
+        payload_json,
+        priority,
+        time.time_ns() // 1_000_000,
+        checks.check_max_retries(max_retries),
+        fire.schedule_id if fire else None,
+        fire.instant_ms if fire else None,
+    )
+    uid = new_uid(priority) if request.task_id is None else given_uid(request.task_id)
+    return PreparedTask(check_queue(queue), uid, _when(request), body)
+
+
+def _when(request: TaskRequest) -> bytes:
+    delay_s = checks.check_delay("delay_seconds", request.delay_seconds)
+    if request.eta is None:
+        return b"+%d" % round(delay_s * 1000) if delay_s else NOW
+    if delay_s:
+        raise ValueError(f"both eta {request.eta!r} and delay_seconds {delay_s} are given: pass one of them")
+    return b"=%d" % checks.check_eta(request.eta)

@@ -1,0 +1,130 @@
+"""The Lua scripts: loaded from `lua/`, checked against their headers, called by name.
+
+A script's header is the truth about its keys and arguments; the locals of those names, and FIRST_ITEM (the index of
+the first repeated item in ARGV), are written from it in front of the script, so that Python and Lua can't drift.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from .keys import PRIORITIES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAX_BATCH = 1000
+
+_HEADER = re.compile(r"^-- (keys|args|items|include): +(.*)$", re.MULTILINE)
+_CLOCK = "local TEST_OFFSET_MS = 0"
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One verb of the protocol: its text as sent, and what it takes."""
+
+    name: str
+    text: bytes
+    sha: bytes
+    keys: tuple[str, ...]
+    args: tuple[str, ...]
+    items: tuple[str, ...]
+
+    def command(
+        self,
+        keys: tuple[bytes, ...],
+        items: Iterable[bytes | str | int] = (),
+        **args: bytes | str | int,
+    ) -> tuple[bytes | str | int, ...]:
+        """Return the EVALSHA command.
+
+        Raises:
+            TypeError: the arguments are not those of the header.
+        """
+        if len(args) != len(self.args):
+            raise TypeError(f"{self.name}.lua takes {self.args}, not {tuple(args)}")
+        try:
+            given = [args[name] for name in self.args]
+        except KeyError as error:
+            raise TypeError(f"{self.name}.lua takes {self.args}, not {tuple(args)}") from error
+        return (b"EVALSHA", self.sha, len(keys), *keys, *given, *items)
+
+
+@dataclass(frozen=True, slots=True)
+class Scripts:
+    """All scripts of the protocol."""
+
+    enqueue: Script
+    fetch: Script
+    start: Script
+    complete: Script
+    retry: Script
+    bury: Script
+    release: Script
+    hold: Script
+    heartbeat: Script
+    recover: Script
+    reconcile: Script
+    leave: Script
+    status: Script
+    stats: Script
+    sweep: Script
+    # "await" is a word of Python's.
+    await_end: Script
+
+    def text_of(self, sha: bytes) -> bytes:
+        """Return the text of the script with that SHA, for a server that has forgotten it."""
+        for name in self.__slots__:
+            script: Script = getattr(self, name)
+            if script.sha == sha:
+                return script.text
+        raise KeyError(sha)
+
+
+@cache
+def load_scripts(clock_offset_ms: int = 0) -> Scripts:
+    """Read the scripts from the package.
+
+    Args:
+        clock_offset_ms: for tests only: how far the scripts' clock is ahead of the server's. It is compiled into
+            the text, so the scripts of an application have no clock but the server's.
+    """
+    folder = files(__package__).joinpath("lua")
+
+    def read(name: str) -> Script:
+        source = folder.joinpath(f"{name}.lua").read_text(encoding="utf-8")
+        header = dict(_HEADER.findall(source))
+        keys = tuple(header.get("keys", "").split())
+        args = tuple(header.get("args", "").split())
+        parts = [_locals(keys, args)]
+        for include in header.get("include", "").split():
+            shared = folder.joinpath("include", f"{include}.lua").read_text(encoding="utf-8")
+            parts.append(shared.replace(_CLOCK, f"local TEST_OFFSET_MS = {clock_offset_ms}"))
+        text = "\n".join([*parts, source]).encode()
+        # Redis names scripts by SHA-1; nothing is secret here.
+        sha = hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()
+        return Script(name, text, sha, keys, args, tuple(header.get("items", "").split()))
+
+    names = [name for name in Scripts.__slots__ if name != "await_end"]
+    return Scripts(**{name: read(name) for name in names}, await_end=read("await"))
+
+
+def _locals(keys: tuple[str, ...], args: tuple[str, ...]) -> str:
+    lines = []
+    index = 1
+    for name in keys:
+        if name == f"ready[{PRIORITIES}]":
+            group = ", ".join(f"KEYS[{index + priority}]" for priority in range(PRIORITIES))
+            lines.append(f"local ready = {{ {group} }}")
+            index += PRIORITIES
+        else:
+            lines.append(f"local {name} = KEYS[{index}]")
+            index += 1
+    lines += [f"local {name} = ARGV[{number}]" for number, name in enumerate(args, 1)]
+    lines.append(f"local FIRST_ITEM = {len(args) + 1}")
+    return "\n".join(lines)

@@ -1,0 +1,111 @@
+"""What a task is to those who look at it: frozen records and their states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from .lease import Lease
+
+
+class TaskStatus(StrEnum):
+    """Where a task is in its life. `completed` and `failed` are final, all others are not."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    RETRYING = "retrying"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the task has ended for good (a failed one can still be retried by hand)."""
+        return self in {TaskStatus.COMPLETED, TaskStatus.FAILED}
+
+
+class TaskPriority(IntEnum):
+    """Order within a queue, strict: a HIGH task is taken before every NORMAL one."""
+
+    LOW = 0
+    NORMAL = 1
+    HIGH = 2
+    CRITICAL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TaskError:
+    """One failed attempt. `when` is aware UTC; `traceback` is text, at most 16 KiB."""
+
+    when: datetime
+    type: str
+    message: str
+    traceback: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One task as it stood when it was read. Datetimes are aware UTC.
+
+    Attributes:
+        id: `<queue>.<uid>`; enough to find the task from any process.
+        started_at: when the last attempt was handed to a worker.
+        completed_at: when it completed, or failed for good.
+        error_message: what the last failed attempt said; None once completed.
+        retry_count: retries so far; attempts are one more.
+        eta: when a delayed or retrying task is due.
+        held_reason: why it is set aside for now, if it is.
+        errors: each failed attempt, oldest first.
+        schedule_id: the schedule that made it; `scheduled_for` is the instant it stands for.
+    """
+
+    id: str
+    name: str
+    payload: dict[str, Any]
+    status: TaskStatus
+    created_at: datetime
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    error_message: str | None = None
+    retry_count: int = 0
+    max_retries: int = 3
+    queue: str = "default"
+    priority: TaskPriority = TaskPriority.NORMAL
+    result: Any = None
+    worker_id: str | None = None
+    eta: datetime | None = None
+    held_reason: str | None = None
+    errors: tuple[TaskError, ...] = ()
+    schedule_id: str | None = None
+    scheduled_for: datetime | None = None
+    # The fence: only a Task that get_next_task handed out can finish it.
+    _lease: Lease | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRequest:
+    """One task for `enqueue_many`, with the arguments of `enqueue_task` by the same names."""
+
+    name: str
+    payload: Mapping[str, Any] | None = None
+    delay_seconds: float = 0
+    max_retries: int | None = None
+    queue: str | None = None
+    priority: TaskPriority | None = None
+    eta: datetime | None = None
+    task_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPage:
+    """Some tasks, and where to go on (None: that was all).
+
+    A page may be short, even empty, and still have a cursor: go on until there is none.
+    """
+
+    tasks: list[Task]
+    cursor: str | None
