@@ -7,7 +7,7 @@ from . import _hooks
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable
-    from typing import Any, ClassVar, NoReturn
+    from typing import Any, ClassVar, Self
 
 __all__ = ["BaseService"]
 
@@ -43,7 +43,7 @@ class BaseService:
     # The event loop the async hooks ran on, while the service is started.
     _loop: ClassVar[Any] = None
 
-    def __new__(cls, *_args: object, **_kwargs: object) -> NoReturn:
+    def __new__(cls, *_args: object, **_kwargs: object) -> Self:
         """Refuse: a service is its class.
 
         Raises:
