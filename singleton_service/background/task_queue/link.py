@@ -11,6 +11,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from singleton_service.background.engine import EngineError
+
 from .errors import QueueUnavailableError, TaskQueueError
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ _UNAVAILABLE = (
     "max number",
 )
 
+_GONE = (RedisConnectionError, RedisTimeoutError, EngineError, OSError)
+
 
 class Link:
     """One held connection. Not thread-safe: each thread has its own.
@@ -48,6 +52,7 @@ class Link:
         self._scripts = scripts
         # Any: redis-py's connections are typed only in part.
         self._connection: Any = engine.connection(read_timeout_s)
+        self._is_open = False
 
     def call(self, *command: bytes | str | int) -> Any:
         """Send one command and return its reply."""
@@ -68,7 +73,7 @@ class Link:
                 texts = [self._with_text(commands[n]) for n in forgotten]
                 for n, reply in zip(forgotten, self._exchange(texts), strict=True):
                     replies[n] = reply
-        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+        except _GONE as error:
             self.close()
             raise QueueUnavailableError(self._engine.display_url, _reason(error)) from error
         except BaseException:
@@ -83,8 +88,9 @@ class Link:
     def send(self, *command: bytes | str | int) -> None:
         """Send a command without waiting: its reply comes with `receive`."""
         try:
+            self._open()
             self._connection.send_packed_command(self._connection.pack_commands([command]))
-        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+        except _GONE as error:
             self.close()
             raise QueueUnavailableError(self._engine.display_url, _reason(error)) from error
 
@@ -92,7 +98,7 @@ class Link:
         """Wait for the reply to `send`."""
         try:
             return self._connection.read_response(disable_decoding=True)
-        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+        except _GONE as error:
             self.close()
             raise QueueUnavailableError(self._engine.display_url, _reason(error)) from error
         except ResponseError as error:
@@ -102,15 +108,15 @@ class Link:
         """Whether `receive` would return at once."""
         try:
             return bool(self._connection.can_read(timeout_s))
-        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+        except _GONE as error:
             self.close()
             raise QueueUnavailableError(self._engine.display_url, _reason(error)) from error
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for `select`; connects when needed."""
         try:
-            self._connection.connect()
-        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+            self._open()
+        except _GONE as error:
             self.close()
             raise QueueUnavailableError(self._engine.display_url, _reason(error)) from error
         # redis-py has no public name for it.
@@ -118,9 +124,17 @@ class Link:
 
     def close(self) -> None:
         """Close the connection; the next call opens it anew."""
+        self._is_open = False
         self._connection.disconnect()
 
+    def _open(self) -> None:
+        # Always by connect(): that is where an embedded server that died is brought back.
+        if not self._is_open:
+            self._connection.connect()
+            self._is_open = True
+
     def _exchange(self, commands: Sequence[Command]) -> list[Any]:
+        self._open()
         connection = self._connection
         connection.send_packed_command(connection.pack_commands(commands))
         replies: list[Any] = []

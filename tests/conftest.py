@@ -1,0 +1,167 @@
+"""Real servers for every test that wants one; each test has its own namespace, none flushes a server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+
+import singleton_service
+from singleton_service.background.config import Settings
+from singleton_service.background.engine import open_engine
+from singleton_service.background.task_queue import TaskQueueService
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+REDIS_SERVER = shutil.which("redis-server")
+WITHOUT_REDIS = "no redis-server on PATH: the contract suite runs on the embedded server alone"
+
+
+def pytest_report_header() -> str:
+    return f"engines: embedded, {REDIS_SERVER}" if REDIS_SERVER else WITHOUT_REDIS
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if REDIS_SERVER is None:
+        terminalreporter.write_line(WITHOUT_REDIS)
+
+
+def wait_until(condition: Callable[[], Any], within_s: float = 15.0) -> Any:
+    """Return what *condition* gives once it is true; fail after *within_s*."""
+    deadline = time.monotonic() + within_s
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {within_s} s: {condition}"
+        time.sleep(0.005)
+    return value
+
+
+@pytest.fixture
+def until() -> Callable[..., Any]:
+    return wait_until
+
+
+class RedisServer:
+    """Debian's redis-server on a free port, in a directory of its own; for outages, one that can be killed."""
+
+    def __init__(self, directory: Path, *options: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.directory = directory
+        self.options = options
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> RedisServer:
+        assert REDIS_SERVER is not None
+        command = [REDIS_SERVER, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory)]
+        command += ["--save", "", "--appendonly", "no", "--loglevel", "warning", *self.options]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        wait_until(self.answers)
+        return self
+
+    def answers(self) -> bool:
+        with redis.Redis(port=self.port) as client:
+            try:
+                return bool(client.ping())
+            except redis.ConnectionError:
+                return False
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if REDIS_SERVER is None:
+        pytest.skip(WITHOUT_REDIS)
+    server = RedisServer(tmp_path_factory.mktemp("redis")).start()
+    yield server.url
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def embedded_data_dir() -> Iterator[Path]:
+    # One user for the whole run keeps the server up between tests. A short path: sockets take 100 bytes.
+    with tempfile.TemporaryDirectory(prefix="tq-") as directory:
+        engine = open_engine(Settings(data_dir=Path(directory)))
+        yield Path(directory)
+        engine.close()
+        deadline = time.monotonic() + 10
+        # The supervisor takes its socket away when the server has ended.
+        while (Path(directory) / "server.sock").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a process needs in its environment to use the same queue as this test."""
+
+    engine: str
+    variables: dict[str, str]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("TASKS_", "REDIS_"))}
+        return {**kept, **self.variables}
+
+
+@pytest.fixture(params=["embedded", "redis"])
+def surroundings(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Surroundings]:
+    """The environment of one test on one engine; a test asks for it, or for `queue`, and runs on both."""
+    variables = {"TASKS_NAMESPACE": f"t{uuid.uuid4().hex[:12]}", "TASKS_LEASE_SECONDS": "2"}
+    if request.param == "embedded":
+        variables["TASKS_DATA_DIR"] = str(request.getfixturevalue("embedded_data_dir"))
+    else:
+        variables["REDIS_URL"] = request.getfixturevalue("redis_url")
+    for name in [name for name in os.environ if name.startswith(("TASKS_", "REDIS_"))]:
+        monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    with clean_process():
+        yield Surroundings(request.param, variables)
+
+
+@pytest.fixture
+def queue(surroundings: Surroundings) -> type[TaskQueueService]:
+    """TaskQueueService on its own namespace, with no handlers registered."""
+    return TaskQueueService
+
+
+@contextmanager
+def clean_process() -> Iterator[None]:
+    """Leave no service, handler or thread of ours behind."""
+    handlers = dict(TaskQueueService._task_handlers)
+    TaskQueueService._task_handlers.clear()
+    threads = set(threading.enumerate())
+    try:
+        yield
+    finally:
+        singleton_service.stop()
+        TaskQueueService._task_handlers.clear()
+        TaskQueueService._task_handlers.update(handlers)
+        wait_until(lambda: not _ours(set(threading.enumerate()) - threads))
+
+
+def _ours(threads: set[threading.Thread]) -> list[threading.Thread]:
+    names = ("worker", "task-queue", "scheduler")
+    return [thread for thread in threads if thread.name.startswith(names) and thread.is_alive()]
