@@ -60,7 +60,7 @@ def test_settings_are_frozen() -> None:
     settings = Settings()
 
     with pytest.raises(ValidationError, match="frozen"):
-        settings.namespace = "other"  # type: ignore[misc]
+        settings.namespace = "other"
 
 
 def test_a_password_is_shown_nowhere_but_in_redis_url() -> None:
