@@ -7,6 +7,45 @@ and call them. Standard library only; importing it starts nothing.
 from ._guarded import guarded
 from ._lifecycle import running, start, stop
 from ._requires import requires
+from ._runnable import BaseRunnable
 from ._service import BaseService
 
-__all__ = ["BaseService", "guarded", "requires", "running", "start", "stop"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._graph import Graph, graph
+    from ._health import health, health_async
+    from ._states import ServiceState
+
+__all__ = [
+    "BaseRunnable",
+    "BaseService",
+    "Graph",
+    "ServiceState",
+    "graph",
+    "guarded",
+    "health",
+    "health_async",
+    "requires",
+    "running",
+    "start",
+    "stop",
+]
+
+_LATER = {
+    "Graph": "_graph",
+    "ServiceState": "_states",
+    "graph": "_graph",
+    "health": "_health",
+    "health_async": "_health",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load what looks at services when it is asked for: it is heavier than all that runs them."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 - see above
+
+    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = value
+    return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ._operations import state
 from ._order import CycleFound, start_order
 from ._requires import is_service
+from ._service import BaseService
 from ._starting import cycle_error, ensure_started, ensure_started_async, needs, stand_in
 from ._stopping import stop_async, stop_here
 
@@ -14,11 +15,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from ._service import BaseService
-
     Service = type[BaseService]
 
-__all__ = ["full_order", "running", "start", "stop"]
+__all__ = ["all_services", "check_services", "full_order", "running", "start", "stop"]
 
 STOP_TIMEOUT_S = 60.0
 
@@ -140,6 +139,18 @@ def full_order(services: Iterable[Service]) -> list[Service]:
         return start_order(roots, needs)
     except CycleFound as found:
         raise cycle_error(found) from None
+
+
+def all_services() -> list[Service]:
+    """Return every service class defined so far, bases before what derives from them."""
+    found: dict[Service, None] = {}
+    pending = BaseService.__subclasses__()
+    while pending:
+        service = pending.pop()
+        if service not in found:
+            found[service] = None
+            pending += service.__subclasses__()
+    return [service for service in found if service.__module__ != "singleton_service._runnable"]
 
 
 def check_services(services: Sequence[object]) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "in_thread",
     "is_usable",
     "run_bounded",
+    "run_fresh_for",
     "run_on",
     "running_loop",
 ]
@@ -234,3 +235,18 @@ def run_bounded(function: Callable[[], T], timeout_s: float) -> T:
     if not finished.wait(timeout_s):
         raise TimeoutError(f"took longer than {timeout_s:g} s")
     return outcomes[0].unwrap()  # type: ignore[no-any-return]  # what *function* returned
+
+
+def run_fresh_for(awaitable: Awaitable[T], timeout_s: float) -> T:
+    """Await *awaitable* on a new event loop in this thread, which has none running.
+
+    Raises:
+        TimeoutError: It took longer than *timeout_s*.
+    """
+    import asyncio  # noqa: PLC0415 - only for async hooks
+
+    async def main() -> T:
+        async with asyncio.timeout(timeout_s):
+            return await awaitable
+
+    return asyncio.run(main())

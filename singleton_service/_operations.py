@@ -276,7 +276,7 @@ def check_wait(
     if chain is None:
         return
     called = tuple(way)
-    if chain[-1] is not waiter or waiter.service is None:
+    if waiter is None or waiter.service is None or chain[-1] is not waiter:
         busy = chain[-1].service or called[-1]
         wanted = called[0] if called else busy
         kind = ServiceNotInitializedError if busy is wanted else DependencyNotInitializedError

@@ -59,6 +59,9 @@ __all__ = [
 EXIT_TIMEOUT_S = 10.0
 """How long one ``shutdown`` hook may take when the interpreter ends."""
 
+PATIENCE_S = 10.0
+"""How long a plain call waits for somebody else's start without saying so."""
+
 
 class _Wait:
     """Somebody else is at it; wait for them, then look again."""
@@ -317,10 +320,12 @@ class _Attempt:
             self._close(None)
             return
         failure = self._failure(error)
-        failure.__cause__ = error if failure is not error else error.__cause__
+        if failure is error:  # the hook ran into the container itself; it goes on as it is
+            self._close(failure)
+            return
+        failure.__cause__ = error
         self._close(failure)
-        if failure is not error:
-            raise failure from error
+        raise failure from error
 
     def _publish(self) -> None:
         operation, service = self._operation, self._service
@@ -365,7 +370,25 @@ def _told(error: Exception | None) -> str:
 def wait_here(operation: Operation) -> None:
     finished = threading.Event()
     operation.when_done(finished.set)
-    finished.wait()
+    if not finished.wait(PATIENCE_S):
+        _say_what_is_waited_for(operation)
+        finished.wait()
+
+
+def _say_what_is_waited_for(operation: Operation) -> None:
+    # A hook that waits for a thread of its own that calls the service looks like this: no one can
+    # tell such a thread from any other, so the least we can do is to say where to look.
+    from ._log import logger  # noqa: PLC0415 - rarely reached
+
+    name = operation.service.__name__ if operation.service is not None else "the services"
+    logger().warning(
+        "still waiting for the %s() of %s after %g s. If that hook waits for a thread which calls %s, they wait "
+        "for each other.",
+        operation.phase.value,
+        name,
+        PATIENCE_S,
+        name,
+    )
 
 
 async def wait_awaiting(operation: Operation, loop: AbstractEventLoop) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from . import _hooks
-from ._loops import close_background_loops, in_thread, is_usable, run_bounded, run_on, running_loop
+from ._loops import close_background_loops, in_thread, is_usable, run_bounded, run_fresh_for, run_on, running_loop
 from ._operations import Operation, Phase, Record, active, check_wait, find_wait, inside, lock, state, waiting
 from ._order import with_dependents
 from ._starting import needs, wait_awaiting, wait_here
@@ -237,14 +237,3 @@ def _take_loop(operation: Operation, record: Record) -> AbstractEventLoop | None
             return None
         operation.loop = record.loop
         return record.loop
-
-
-def run_fresh_for(awaitable: Any, timeout_s: float) -> None:
-    """Await *awaitable* on a new event loop in this thread, which has none running."""
-    import asyncio  # noqa: PLC0415 - only for async hooks
-
-    async def main() -> None:
-        async with asyncio.timeout(timeout_s):
-            await awaitable
-
-    asyncio.run(main())

@@ -1,0 +1,46 @@
+"""Runs mypy and pyright over the files of this folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+@pytest.mark.timeout(120)
+def test_mypy_strict_sees_what_guarded_methods_really_are() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--no-incremental", str(HERE / "guarded_types.py")],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.timeout(120)
+def test_pyright_sees_what_guarded_methods_really_are() -> None:
+    pyright = shutil.which("pyright", path=str(Path(sys.executable).parent))
+    if pyright is None:
+        pytest.skip("pyright is not installed beside this Python")
+    done = subprocess.run(
+        [pyright, "--outputjson", "--pythonpath", sys.executable, str(HERE / "guarded_types.py")],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=100,
+        check=False,
+    )
+    if not done.stdout.startswith("{"):
+        pytest.skip(f"pyright did not run here: {done.stderr[-200:]}")
+    report = json.loads(done.stdout)
+    assert report["generalDiagnostics"] == []
