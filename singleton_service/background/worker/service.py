@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singleton_service import BaseService, requires
+from singleton_service.background.signals import stopping_on_signals
 from singleton_service.background.task_queue import QueueUnavailableError, TaskQueueService
 from singleton_service.background.task_queue.availability import guarded
 from singleton_service.background.task_queue.checks import check_delay
@@ -17,7 +18,6 @@ from singleton_service.background.task_queue.outage import backoff_s
 
 from .crew import Crew
 from .samples import register_samples
-from .signals import stopping_on_signals
 from .stats import WorkerCounters
 
 if TYPE_CHECKING:
