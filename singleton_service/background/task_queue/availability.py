@@ -1,17 +1,22 @@
-"""`@guarded` for services that live on the queue: when its server is away, they say so in its own words."""
+"""For services that live on the queue: what they say when its server is away, and how they start once it is there."""
 
 from __future__ import annotations
 
 import functools
+import logging
+import threading
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from singleton_service import guarded as container_guarded
 from singleton_service.exceptions import ServiceInitializationError
 
 from .errors import QueueUnavailableError
+from .outage import backoff_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+logger = logging.getLogger("singleton_service.task_queue")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,3 +45,73 @@ def find_unavailable(error: BaseException | None) -> QueueUnavailableError | Non
     while error is not None and not isinstance(error, QueueUnavailableError):
         error = error.__cause__
     return error
+
+
+class LateStart:
+    """Starts something now or, when the queue's server is away, as soon as it is there. Thread-safe.
+
+    Args:
+        what: the subject of its log lines, such as "Workers".
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._lock = threading.Lock()
+        # Shared by all attempts since the last cancel(): a late one must know that it is no longer wanted.
+        self._cancelled = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def begin(self, make_ready: Callable[[], object], go: Callable[[], object]) -> None:
+        """Get ready and go. When the server is away, say so once and go on trying in a thread of its own.
+
+        Args:
+            make_ready: starts the services that are needed; raises QueueUnavailableError while the server is away.
+            go: quick, harmless when repeated, and never called once `cancel` has returned.
+        """
+        with self._lock:
+            cancelled = self._cancelled
+            if self._thread is not None and self._thread.is_alive():
+                return
+        try:
+            self._attempt(make_ready, go, cancelled)
+        except QueueUnavailableError as error:
+            with self._lock:
+                if cancelled.is_set() or (self._thread is not None and self._thread.is_alive()):
+                    return
+                name = f"{self._what.lower().replace(' ', '-')}-late-start"
+                self._thread = threading.Thread(
+                    target=self._keep_trying, args=(make_ready, go, cancelled), name=name, daemon=True
+                )
+                self._thread.start()
+            logger.warning("%s %s will start as soon as it is there.", error, self._what)
+
+    def cancel(self) -> None:
+        """Give up waiting. Never blocks for long: an attempt under way comes to nothing by itself."""
+        with self._lock:
+            self._cancelled.set()
+            self._cancelled = threading.Event()
+            self._thread = None
+
+    def _attempt(self, make_ready: Callable[[], object], go: Callable[[], object], cancelled: threading.Event) -> None:
+        # Not under the lock: it may take seconds, and a container that is stopping may call cancel() meanwhile.
+        make_ready()
+        with self._lock:
+            if not cancelled.is_set():
+                go()
+
+    def _keep_trying(
+        self, make_ready: Callable[[], object], go: Callable[[], object], cancelled: threading.Event
+    ) -> None:
+        failures = 0
+        while not cancelled.wait(backoff_s(failures)):
+            failures += 1
+            try:
+                self._attempt(make_ready, go, cancelled)
+            except QueueUnavailableError:
+                continue
+            except Exception:
+                logger.exception("%s can't be started", self._what)
+                return
+            if not cancelled.is_set():
+                logger.info("The task queue's server is there. Started: %s.", self._what)
+            return
