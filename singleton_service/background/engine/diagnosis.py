@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from typing import TYPE_CHECKING, Final
 
 from singleton_service.background.engine import supervisor
@@ -15,6 +17,7 @@ __all__ = ["failed_start", "log_tail"]
 
 _TAIL_BYTES: Final = 16_384
 _TAIL_LINES: Final = 12
+_FILES: Final = "appendonlydir"
 _OTHERWISE: Final = "or set TASKS_DATA_DIR to another directory, or REDIS_URL to a running server."
 
 
@@ -33,7 +36,7 @@ def log_tail(log: Path, start: int = 0) -> str:
 
 def failed_start(word: str, data_dir: Path, binary: Path, tail: str) -> EngineError:
     """Return the error for a server that did not start; *word* is what its supervisor came to."""
-    for sign, what, fix in _known_causes(data_dir, binary):
+    for sign, what, fix in _known_causes(data_dir, binary, tail):
         if sign in tail:
             return EngineError(what, str(data_dir), fix, tail)
     what = {
@@ -43,14 +46,11 @@ def failed_start(word: str, data_dir: Path, binary: Path, tail: str) -> EngineEr
     return EngineError(what, str(data_dir), f"See {data_dir / supervisor.LOG_FILE}, {_OTHERWISE}", tail)
 
 
-def _known_causes(data_dir: Path, binary: Path) -> tuple[tuple[str, str, str], ...]:
-    manifest = data_dir / "appendonlydir" / "appendonly.aof.manifest"
-    checker = "valkey-check-aof" if "valkey" in os.fsdecode(binary.name) else "redis-check-aof"
-    repair = f"bash -c 'exec -a {checker} {binary} --fix {manifest}'"
-    begin_anew = f"move the directory away to begin with nothing, {_OTHERWISE}"
+def _known_causes(data_dir: Path, binary: Path, tail: str) -> tuple[tuple[str, str, str], ...]:
+    anew = f"move the directory away to begin with nothing, {_OTHERWISE}"
     damaged = (
         "the append-only file of the embedded server is damaged",
-        f"Keep a copy of the directory, then cut the file at the damage ({repair}), or {begin_anew}",
+        f"Keep a copy of the directory, then {_repair(data_dir, binary, tail)}{anew}",
     )
     newer = (
         "the data was written by a newer server than the one that was found",
@@ -73,3 +73,19 @@ def _known_causes(data_dir: Path, binary: Path) -> tuple[tuple[str, str, str], .
         ("AOF manifest", *damaged),
         ("rror reading the RDB", *damaged),
     )
+
+
+def _repair(data_dir: Path, binary: Path, tail: str) -> str:
+    """Return how to cut the damaged file, if it is one of commands: a base file cannot be cut.
+
+    The program is a checker when it is called so. It is given the file itself: told the manifest,
+    the checker of Valkey 9.1 takes Valkey's own base file for damage.
+    """
+    named = re.search(r"append only file (\S+\.incr\.aof)", tail)
+    if named is None:
+        return ""
+    checker = "valkey-check-aof" if "valkey" in binary.name else "redis-check-aof"
+    call = shlex.join(
+        ("bash", "-c", f'exec -a {checker} "$0" --fix "$1"', str(binary), str(data_dir / _FILES / named[1]))
+    )
+    return f"cut the file at the damage (run: {call}), or "

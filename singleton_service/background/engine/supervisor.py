@@ -146,7 +146,7 @@ class _Supervisor:
         self.next_start_s = time.monotonic() + (_BACKOFF_S[max(self.failures - 1, 0)])
         self.pid = 0
         code = os.waitstatus_to_exitcode(status)
-        say(f"the server ended with {code}, it is started again while a program uses it")
+        say(f"the server ended with {code}")
         return True
 
     def tell_when_ready(self) -> None:
