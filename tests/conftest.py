@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import redis
 
 import singleton_service
 from singleton_service.background.config import Settings
@@ -74,11 +73,12 @@ class RedisServer:
         return self
 
     def answers(self) -> bool:
-        with redis.Redis(port=self.port) as client:
-            try:
-                return bool(client.ping())
-            except redis.ConnectionError:
-                return False
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(5) in {b"+PONG", b"-NOAU"}
+        except OSError:
+            return False
 
     def kill(self) -> None:
         if self.process is not None:

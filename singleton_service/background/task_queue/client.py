@@ -91,22 +91,39 @@ class QueueClient:
         return link
 
     def persist(self, queue: str, make: Callable[[bool], Command]) -> Any:
-        """Send a command that may be repeated, through a server's short absence.
+        """Send a command that may be repeated to a queue, which is made known first.
 
         Args:
-            queue: where it writes; made known first.
+            queue: where it writes.
             make: gives the command; called with True once an earlier answer may have been lost.
 
         Raises:
             QueueUnavailableError: the server did not answer for about 1.5 seconds.
             ProtocolVersionError: a newer version has written there.
         """
+
+        def send(again: bool) -> Any:  # noqa: FBT001 - handed on as it comes
+            self.register_queue(queue)
+            return self.link.run([make(again)])[0]
+
+        return self._patiently(send)
+
+    def read(self, commands: Sequence[Command]) -> list[Any]:
+        """Send commands that change nothing and return their replies.
+
+        Raises:
+            QueueUnavailableError: the server did not answer for about 1.5 seconds.
+        """
+        replies: list[Any] = self._patiently(lambda _again: self.link.run(commands))
+        return replies
+
+    def _patiently(self, send: Callable[[bool], Any]) -> Any:
+        """Call *send* until it works, through a server's short absence."""
         give_up_at = time.monotonic() + CALLER_PATIENCE_S
         failures = 0
         while True:
             try:
-                self.register_queue(queue)
-                answer = self.link.run([make(failures > 0)])[0]
+                answer = send(failures > 0)
             except QueueUnavailableError as error:
                 wait_s = backoff_s(failures)
                 failures += 1
@@ -137,7 +154,8 @@ class QueueClient:
 
     def queues(self) -> list[str]:
         """Return the names of all queues that were ever used, sorted."""
-        return sorted(name.decode() for name in self.link.call(b"SMEMBERS", queues_key(self.settings.namespace)))
+        (names,) = self.read([(b"SMEMBERS", queues_key(self.settings.namespace))])
+        return sorted(name.decode() for name in names)
 
     def close(self) -> None:
         """Close every connection and let go of the engine."""

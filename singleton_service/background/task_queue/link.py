@@ -158,4 +158,4 @@ class Link:
 
 
 def _reason(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    return (str(error) or type(error).__name__).rstrip(".")

@@ -97,7 +97,7 @@ def _after(place: _Place, next_scan: int, sources: int) -> _Place:
 def _scan(client: QueueClient, queue: str, source: str, scan: int, count: int) -> tuple[int, list[str]]:
     key = client.protocol(queue).keys.key(source)
     verb = b"ZSCAN" if source in _SORTED_SETS else b"HSCAN"
-    next_scan, flat = client.link.call(verb, key, scan, b"COUNT", count)
+    ((next_scan, flat),) = client.read([(verb, key, scan, b"COUNT", count)])
     return int(next_scan), sorted({uid.decode() for uid in flat[::2]})
 
 
@@ -106,6 +106,6 @@ def _read(client: QueueClient, queue: str, uids: Sequence[str]) -> list[Task | N
     protocol = client.protocol(queue)
     for first in range(0, len(uids), _MAX_READ):
         part = uids[first : first + _MAX_READ]
-        reply = client.link.run([protocol.status(part)])[0]
+        (reply,) = client.read([protocol.status(part)])
         tasks += [decode_task(queue, uid, reply[5 * n : 5 * n + 5]) for n, uid in enumerate(part)]
     return tasks

@@ -358,7 +358,7 @@ class TaskQueueService(BaseService):
             return None
         queue, uid = parts
         client = cls._open_client()
-        reply = client.link.run([client.protocol(queue).status([uid])])[0]
+        (reply,) = client.read([client.protocol(queue).status([uid])])
         return decode_task(queue, uid, reply)
 
     @classmethod
@@ -434,7 +434,7 @@ class TaskQueueService(BaseService):
         """
         client = cls._open_client()
         queues = client.queues() if queue is None else [check_queue(queue)]
-        replies = client.link.run([client.protocol(name).stats() for name in queues])
+        replies = client.read([client.protocol(name).stats() for name in queues])
         counted = [client.protocol(name).counted(reply) for name, reply in zip(queues, replies, strict=True)]
 
         def total(*names: str) -> int:

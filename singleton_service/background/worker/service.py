@@ -156,7 +156,9 @@ class WorkerService(BaseService):
 
         with stopping_on_signals(on_signal):
             cls._begin(num_workers, names)
-            cls._stop_asked.wait()
+            # A signal may be delivered to another thread; Python's handler then runs when this one moves.
+            while not cls._stop_asked.wait(1):
+                pass
             return cls._stop(timeout)
 
     @classmethod

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.conftest import Surroundings
+
+PROGRAMS = Path(__file__).with_name("programs")
+
+
+class Workers:
+    """Worker processes on the queue of this test, and the log that their handlers write."""
+
+    def __init__(self, environment: dict[str, str], directory: Path) -> None:
+        self.log = directory / "handlers.log"
+        self.output = directory / "workers.out"
+        self._environment = {**environment, "TEST_LOG": str(self.log)}
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self, threads: int = 4, timeout: float = 30) -> subprocess.Popen[bytes]:
+        with self.output.open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-W", "error", PROGRAMS / "worker.py", str(threads), str(timeout)],
+                env=self._environment,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        self._processes.append(process)
+        return process
+
+    def lines(self) -> list[str]:
+        return self.log.read_text().splitlines() if self.log.exists() else []
+
+    def count(self, word: str) -> Counter[str]:
+        """How often each task left a line with this word."""
+        return Counter(n for found, n, _ in map(str.split, self.lines()) if found == word)
+
+    def said(self) -> str:
+        return self.output.read_text() if self.output.exists() else ""
+
+    def end(self) -> None:
+        for process in self._processes:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture
+def workers(surroundings: Surroundings, tmp_path: Path) -> Iterator[Workers]:
+    started = Workers(surroundings.environment, tmp_path)
+    yield started
+    started.end()
+
+
+@pytest.fixture
+def at_end(until: Callable[..., object]) -> Callable[..., int]:
+    """Wait for a process to end by itself and return its exit status."""
+
+    def wait(process: subprocess.Popen[bytes], within_s: float = 20) -> int:
+        until(lambda: process.poll() is not None, within_s)
+        return process.returncode
+
+    return wait

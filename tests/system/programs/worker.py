@@ -1,0 +1,57 @@
+"""A worker process as a user writes one. Each handler leaves a line in a log, so that every run can be counted."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+from singleton_service.background.task_queue import TaskQueueService
+from singleton_service.background.worker import WorkerService
+
+LOG = os.environ.get("TEST_LOG", os.devnull)
+
+
+def note(word: str, payload: dict[str, Any]) -> None:
+    with open(LOG, "ab", buffering=0) as log:  # noqa: PTH123 - one write, one line, whoever else writes
+        log.write(f"{word} {payload.get('n')} {os.getpid()}\n".encode())
+
+
+def mark(payload: dict[str, Any]) -> Any:
+    note("mark", payload)
+    return payload.get("n")
+
+
+def sleep(payload: dict[str, Any]) -> Any:
+    note("begin", payload)
+    time.sleep(payload["seconds"])
+    note("end", payload)
+    return payload.get("n")
+
+
+def spin(payload: dict[str, Any]) -> Any:
+    """Hold the interpreter with pure Python for a while."""
+    note("begin", payload)
+    ends_at = time.monotonic() + payload["seconds"]
+    while time.monotonic() < ends_at:
+        sum(range(10_000))
+    note("end", payload)
+    return payload.get("n")
+
+
+def crash(payload: dict[str, Any]) -> Any:
+    note("crash", payload)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+for handler in (mark, sleep, spin, crash):
+    TaskQueueService.register_handler(handler.__name__, handler, retry_delay_seconds=0)
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    threads = int(sys.argv[1]) if len(sys.argv) > 1 else 4
+    timeout = float(sys.argv[2]) if len(sys.argv) > 2 else 30
+    print("cut off", WorkerService.run_forever(threads, timeout=timeout), flush=True)

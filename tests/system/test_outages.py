@@ -1,0 +1,166 @@
+"""The server goes away and comes back: one warning, no restart, nothing lost."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from singleton_service.background.task_queue import QueueUnavailableError, TaskQueueService, TaskStatus
+from singleton_service.background.worker import WorkerService
+from tests.conftest import REDIS_SERVER, WITHOUT_REDIS, RedisServer, clean_process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(REDIS_SERVER is None, reason=WITHOUT_REDIS)
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisServer]:
+    """A server of this test's own, not started yet, that keeps its data."""
+    own = RedisServer(tmp_path, "--appendonly", "yes", "--appendfsync", "always", "--requirepass", "pa55word")
+    for name in [name for name in os.environ if name.startswith(("TASKS_", "REDIS_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("REDIS_URL", f"redis://:pa55word@127.0.0.1:{own.port}/0")
+    monkeypatch.setenv("TASKS_LEASE_SECONDS", "2")
+    monkeypatch.chdir(tmp_path)
+    with clean_process():
+        yield own
+    own.kill()
+
+
+def test_enqueue_without_a_server_fails_fast_and_says_what_to_try(server: RedisServer) -> None:
+    began = time.monotonic()
+    with pytest.raises(QueueUnavailableError) as caught:
+        TaskQueueService.enqueue_task("x")
+    assert time.monotonic() - began < 2
+    text = str(caught.value)
+    assert f"127.0.0.1:{server.port}" in text
+    assert "REDIS_URL" in text
+    assert "pa55word" not in text
+
+
+def test_a_server_that_hangs_is_unavailable_within_two_seconds(server: RedisServer) -> None:
+    server.start()
+    TaskQueueService.enqueue_task("x")
+    assert server.process is not None
+    os.kill(server.process.pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        with pytest.raises(QueueUnavailableError):
+            TaskQueueService.enqueue_task("x")
+        assert time.monotonic() - began < 3.5, "a time limit, not a measurement"
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
+
+
+def test_an_enqueue_lives_through_a_short_absence(server: RedisServer, until: Any) -> None:
+    server.start()
+    TaskQueueService.enqueue_task("x")
+    server.kill()
+    back = threading.Timer(0.3, server.start)
+    back.start()
+    task_id = TaskQueueService.enqueue_task("y")
+    back.join()
+    task = TaskQueueService.get_task_status(task_id)
+    assert task is not None
+    assert TaskQueueService.get_queue_stats()["tasks_queued"] == 2
+
+
+def test_workers_outlive_the_server_and_warn_once(
+    server: RedisServer, until: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.start()
+    TaskQueueService.register_handler("x", lambda payload: payload["n"])
+    WorkerService.start_workers(2)
+    first = TaskQueueService.enqueue_task("x", {"n": 1})
+    assert TaskQueueService.get_result(first, timeout=10) == 1
+    with caplog.at_level(logging.INFO, logger="singleton_service"):
+        server.kill()
+        until(lambda: "is not available" in caplog.text)
+        began = time.monotonic()
+        until(lambda: time.monotonic() - began > 1.5)
+        server.start()
+        until(lambda: "answers again" in caplog.text)
+    warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(warnings) == 1, [record.getMessage() for record in warnings]
+    assert "pa55word" not in caplog.text
+    second = TaskQueueService.enqueue_task("x", {"n": 2})
+    assert TaskQueueService.get_result(second, timeout=20) == 2
+
+
+def test_a_task_that_ends_while_the_server_is_away_is_acknowledged_when_it_is_back(
+    server: RedisServer, until: Any
+) -> None:
+    server.start()
+    began, go_on = threading.Event(), threading.Event()
+    runs: list[int] = []
+
+    def wait(payload: dict[str, Any]) -> str:
+        runs.append(1)
+        began.set()
+        go_on.wait(20)
+        return "done"
+
+    TaskQueueService.register_handler("wait", wait)
+    WorkerService.start_workers(1)
+    task_id = TaskQueueService.enqueue_task("wait")
+    assert began.wait(10)
+    server.kill()
+    go_on.set()
+    until(lambda: WorkerService.get_worker_stats()["busy_workers"] == 0)
+    server.start()
+
+    def completed() -> bool:
+        task = TaskQueueService.get_task_status(task_id)
+        return task is not None and task.status is TaskStatus.COMPLETED
+
+    until(completed, 20)
+    assert runs == [1]
+
+
+def test_workers_started_before_the_server_start_when_it_is_there(
+    server: RedisServer, until: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    TaskQueueService.register_handler("x", lambda payload: 1)
+    WorkerService.start_workers(2)
+    assert [record.levelno for record in caplog.records].count(logging.WARNING) == 1
+    assert WorkerService.get_worker_stats()["is_running"] is False
+    server.start()
+    until(lambda: WorkerService.get_worker_stats()["is_running"])
+    assert TaskQueueService.get_result(TaskQueueService.enqueue_task("x"), timeout=10) == 1
+
+
+def test_waiting_workers_can_be_stopped(server: RedisServer) -> None:
+    WorkerService.start_workers(2)
+    assert WorkerService.stop_workers() == 0
+    assert not [thread for thread in threading.enumerate() if thread.name == "worker-late-start"]
+
+
+def test_a_waiter_outlives_the_server(server: RedisServer, until: Any) -> None:
+    server.start()
+    task_id = TaskQueueService.enqueue_task("x")
+    results: list[Any] = []
+
+    def wait() -> None:
+        while not results:
+            try:
+                results.append(TaskQueueService.get_result(task_id, timeout=30))
+            except QueueUnavailableError:
+                time.sleep(0.05)
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    server.kill()
+    server.start()
+    TaskQueueService.register_handler("x", lambda payload: "at last")
+    WorkerService.start_workers(1)
+    waiter.join(20)
+    assert results == ["at last"]
