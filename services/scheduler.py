@@ -1,0 +1,5 @@
+"""The door to the scheduler: what an application imports."""
+
+from singleton_service.background.scheduler import SchedulerService
+
+__all__ = ["SchedulerService"]
