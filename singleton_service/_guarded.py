@@ -190,14 +190,14 @@ def make(_method, _enter, _enter_async, _finish):
 def _enter(service: type[BaseService], method: Callable[..., Any]) -> Callable[..., Any] | None:
     """Start *service*. Return what to call instead of *method*, if the service is overridden."""
     if service in state.overrides:
-        return getattr(state.overrides[service], method.__name__)  # type: ignore[no-any-return]
+        return _in_stand_in(service, method)
     ensure_started((service,))
     return None
 
 
 async def _enter_async(service: type[BaseService], method: Callable[..., Any]) -> Callable[..., Any] | None:
     if service in state.overrides:
-        return getattr(state.overrides[service], method.__name__)  # type: ignore[no-any-return]
+        return _in_stand_in(service, method)
     if not service._initialized:
         await ensure_started_async((service,))
     home, here = service._loop, running_loop()
@@ -208,6 +208,18 @@ async def _enter_async(service: type[BaseService], method: Callable[..., Any]) -
             f"or keep it within one loop with `async with running({service.__name__}):`."
         )
     return None
+
+
+def _in_stand_in(service: type[BaseService], method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the override's method of the name that *method* has in *service*."""
+    for base in service.__mro__:
+        for name, member in vars(base).items():
+            function = getattr(member, "__func__", None)
+            while function is not None:
+                if function is method:
+                    return getattr(state.overrides[service], name)  # type: ignore[no-any-return]
+                function = getattr(function, "__wrapped__", None)
+    return getattr(state.overrides[service], method.__name__)  # type: ignore[no-any-return]
 
 
 def _shown(loop: Any) -> str:
