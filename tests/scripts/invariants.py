@@ -1,0 +1,156 @@
+"""What is true of a queue at every moment, said once, of an atomic dump."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from redis.crc import key_slot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from singleton_service.background.task_queue.keys import QueueKeys
+    from singleton_service.background.task_queue.link import Link
+
+LISTS = ("ready:0", "ready:1", "ready:2", "ready:3", "suspects", "wake")
+HASHES = ("body", "running", "attempts", "errors", "reasons", "results", "counters", "settings", "waiters")
+ZSETS = ("due", "held", "finished", "dead", "seen", "workers")
+
+# Where the tasks that have not ended are, and what is known of them. `wake` is no task, and a fetch takes it away.
+LIVE = ("body", *LISTS[:5], "due", "held", "running", "attempts", "errors", "reasons", "waiters", "owned")
+SUSPECT_AFTER = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Dump:
+    """All of a queue at one moment: lists, hashes and sorted sets by name, and each worker's `owned`."""
+
+    keys: list[bytes]
+    lists: dict[str, list[str]]
+    hashes: dict[str, dict[str, bytes]]
+    zsets: dict[str, dict[str, float]]
+    owned: dict[str, dict[str, bytes]]
+
+    @classmethod
+    def read(cls, link: Link, keys: QueueKeys, workers: Sequence[str]) -> Dump:
+        """Read it in one transaction."""
+        owned_keys = {worker: keys.key("wake").replace(b":wake", f":owned:{worker}".encode()) for worker in workers}
+        commands: list[tuple[Any, ...]] = [(b"MULTI",)]
+        commands += [(b"LRANGE", keys.key(name), 0, -1) for name in LISTS]
+        commands += [(b"HGETALL", keys.key(name)) for name in HASHES]
+        commands += [(b"ZRANGE", keys.key(name), 0, -1, b"WITHSCORES") for name in ZSETS]
+        commands += [(b"HGETALL", key) for key in owned_keys.values()]
+        answers = iter(link.run([*commands, (b"EXEC",)])[-1])
+        return cls(
+            keys=[*(keys.key(name) for name in (*LISTS, *HASHES, *ZSETS)), *owned_keys.values()],
+            lists={name: [uid.decode() for uid in next(answers)] for name in LISTS},
+            hashes={name: _pairs(next(answers)) for name in HASHES},
+            zsets={name: {uid: float(score) for uid, score in _pairs(next(answers)).items()} for name in ZSETS},
+            owned={worker: _pairs(next(answers)) for worker in workers},
+        )
+
+    @property
+    def bodies(self) -> set[str]:
+        """The tasks that are kept, failed ones included."""
+        return set(self.hashes["body"])
+
+    @property
+    def ready(self) -> list[str]:
+        """The tasks that can be fetched now, suspects included."""
+        return [uid for name in LISTS[:5] for uid in self.lists[name]]
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What has been counted."""
+        return {name: int(value) for name, value in self.hashes["counters"].items()}
+
+    def places(self) -> dict[str, Iterable[str]]:
+        """Where a task can be: each is in exactly one of these."""
+        return {
+            **{name: self.lists[name] for name in LISTS[:5]},
+            **{name: self.zsets[name] for name in ("due", "held", "dead")},
+            "running": self.hashes["running"],
+        }
+
+    def leftovers(self) -> dict[str, Any]:
+        """Return every live key that is not empty: after a drain there is none."""
+        everything = {**self.lists, **self.hashes, **self.zsets, "owned": {w: o for w, o in self.owned.items() if o}}
+        return {name: everything[name] for name in LIVE if everything[name]}
+
+    def crashes(self, uid: str) -> int:
+        """Return how often a task went down with its worker."""
+        return int(self.hashes["attempts"].get(uid, b"0|0|0").split(b"|")[1])
+
+
+def check(dump: Dump, *, token_taken: bool = False) -> None:
+    """Fail unless every invariant holds.
+
+    Args:
+        dump: the queue.
+        token_taken: the test plays a dispatcher that has popped the wake-up token and not fetched yet.
+    """
+    _every_body_is_in_one_place(dump)
+    _leases_and_their_index_agree(dump)
+    _side_notes_belong_to_bodies(dump)
+    _endings_are_complete(dump)
+    _the_counts_add_up(dump)
+    _suspects_are_apart(dump)
+    assert len(dump.lists["wake"]) <= 1
+    assert token_taken or not dump.ready or dump.lists["wake"], "work is ready and nobody will be woken for it"
+    assert len({key_slot(key) for key in dump.keys}) == 1
+
+
+def check_drained(dump: Dump) -> None:
+    """Fail unless nothing is left of the tasks but their endings."""
+    check(dump)
+    assert dump.leftovers() == {}
+
+
+def _every_body_is_in_one_place(dump: Dump) -> None:
+    found = Counter(uid for place in dump.places().values() for uid in place)
+    assert {uid: number for uid, number in found.items() if number > 1} == {}, "in two places"
+    assert set(found) == dump.bodies, (set(found) ^ dump.bodies, dump.places())
+
+
+def _leases_and_their_index_agree(dump: Dump) -> None:
+    running = dump.hashes["running"]
+    holder = {uid: lease.decode().partition("|")[2] for uid, lease in running.items()}
+    indexed = {uid: worker for worker, owned in dump.owned.items() for uid in owned}
+    assert sum(map(len, dump.owned.values())) == len(indexed), "owned by two"
+    assert indexed == holder
+    assert {flag for owned in dump.owned.values() for flag in owned.values()} <= {b"0", b"1"}
+    # Whoever holds a lease has an end of it, so somebody will notice.
+    assert set(holder.values()) <= set(dump.zsets["workers"])
+    last_fence = int(dump.hashes["settings"].get("fence", 0))
+    assert all(int(lease.partition(b"|")[0]) <= last_fence for lease in running.values())
+
+
+def _side_notes_belong_to_bodies(dump: Dump) -> None:
+    for name in ("attempts", "errors", "reasons"):
+        assert set(dump.hashes[name]) <= dump.bodies, name
+    assert set(dump.zsets["held"]) <= set(dump.hashes["reasons"])
+    dead = set(dump.zsets["dead"])
+    assert set(dump.hashes["waiters"]) <= dump.bodies - dead, "nobody will ever be told"
+    assert dead <= set(dump.hashes["errors"]), "failed without a reason"
+
+
+def _endings_are_complete(dump: Dump) -> None:
+    assert set(dump.hashes["results"]) == set(dump.zsets["finished"])
+    assert not set(dump.hashes["results"]) & dump.bodies, "completed and still there"
+
+
+def _the_counts_add_up(dump: Dump) -> None:
+    counters = dump.counters
+    live = len(dump.bodies) - len(dump.zsets["dead"])
+    assert counters.get("enqueued", 0) == counters.get("completed", 0) + counters.get("failed", 0) + live
+
+
+def _suspects_are_apart(dump: Dump) -> None:
+    assert all(dump.crashes(uid) >= SUSPECT_AFTER for uid in dump.lists["suspects"])
+    assert all(dump.crashes(uid) < SUSPECT_AFTER for name in LISTS[:4] for uid in dump.lists[name])
+
+
+def _pairs(flat: list[bytes]) -> dict[str, bytes]:
+    return {flat[n].decode(): flat[n + 1] for n in range(0, len(flat), 2)}

@@ -1,0 +1,223 @@
+"""One queue on a real server with a clock that a test moves, and the workers that speak to it: no service between."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from singleton_service.background.task_queue.codec import encode_body
+from singleton_service.background.task_queue.ids import new_uid
+from singleton_service.background.task_queue.link import Link
+from singleton_service.background.task_queue.protocol import Beat, Fetched, Limits, Protocol
+from singleton_service.background.task_queue.scripts import load_scripts
+
+from .invariants import Dump, check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from singleton_service.background.engine import Engine
+    from singleton_service.background.task_queue.lease import Lease
+    from singleton_service.background.task_queue.link import Command
+
+LIMITS = Limits(
+    # Far longer than any test takes: a lease ends when the test moves the clock, never by itself.
+    lease_ms=60_000,
+    result_ttl_ms=3_600_000,
+    max_results=100_000,
+    failed_ttl_ms=3_600_000,
+    max_failed=100_000,
+    unknown_task_ms=100_000,
+)
+LEASE_OVER_MS = LIMITS.lease_ms + 30_000
+NOW = b"0"
+
+
+class Station:
+    """The queue. Steps are commands of its workers; `check` looks at all of it at once."""
+
+    def __init__(self, engine: Engine, namespace: str, queue: str = "q", limits: Limits = LIMITS) -> None:
+        self.engine = engine
+        self.namespace = namespace
+        self.queue = queue
+        self.limits = limits
+        self.offset_ms = 0
+        self.link = Link(engine, load_scripts())
+        self.workers: dict[str, Worker] = {}
+
+    def worker(self, name: str = "w") -> Worker:
+        """Return a worker by its name."""
+        return self.workers.setdefault(name, Worker(self, name))
+
+    def protocol(self, worker: str) -> Protocol:
+        """Return the protocol as it is spoken at this station's time."""
+        return Protocol(load_scripts(self.offset_ms), self.namespace, self.queue, worker, self.limits)
+
+    def advance(self, ms: int) -> None:
+        """Move the scripts' clock."""
+        self.offset_ms += ms
+        self.link._scripts = load_scripts(self.offset_ms)
+
+    def limit(self, **changes: int) -> None:
+        """Change the limits."""
+        self.limits = replace(self.limits, **changes)
+
+    def key(self, name: str, worker: str = "w") -> bytes:
+        """Return a key of the queue."""
+        return self.protocol(worker).keys.key(name)
+
+    def raw(self, *command: bytes | str | int) -> Any:
+        """Send a plain command."""
+        return self.link.call(*command)
+
+    def dump(self) -> Dump:
+        """Read the whole queue at one moment."""
+        return Dump.read(self.link, self.protocol("w").keys, list(self.workers))
+
+    def check(self, *, token_taken: bool = False) -> Dump:
+        """Check every invariant, and return what was seen."""
+        dump = self.dump()
+        check(dump, token_taken=token_taken)
+        return dump
+
+    def all_keys(self) -> list[bytes]:
+        """Return every key of the queue that the server has, known by name or not."""
+        found: list[bytes] = []
+        cursor = b"0"
+        while True:
+            cursor, page = self.raw(b"SCAN", cursor, b"MATCH", f"{self.namespace}:*", b"COUNT", 1000)
+            found += page
+            if cursor == b"0":
+                return sorted(set(found))
+
+    def erase(self) -> None:
+        """Take the queue off the server."""
+        if keys := self.all_keys():
+            self.raw(b"DEL", *keys)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.link.close()
+
+
+class Worker:
+    """One process, as the server sees it."""
+
+    def __init__(self, station: Station, name: str) -> None:
+        self.station = station
+        self.name = name
+
+    @property
+    def speak(self) -> Protocol:
+        """This worker's protocol, now."""
+        return self.station.protocol(self.name)
+
+    def say(self, command: Command) -> Any:
+        """Send a command."""
+        return self.station.link.run([command])[0]
+
+    def enqueue(self, *uids: str, when: bytes = NOW, priority: int = 1, again: bool = False) -> int:
+        """Enqueue tasks with these uids."""
+        return int(self.say(self.speak.enqueue([(uid, when, body(uid, priority)) for uid in uids], again=again)))
+
+    def put(self, number: int = 1, *, when: bytes = NOW, priority: int = 1) -> list[str]:
+        """Enqueue so many tasks, and return their uids."""
+        uids = [new_uid(priority) for _ in range(number)]
+        assert self.enqueue(*uids, when=when, priority=priority) == number
+        return uids
+
+    def fetch(self, max_count: int = 10, start_count: int | None = None, *, suspect: bool = True) -> Fetched:
+        """Fetch; all that comes is started at once unless told otherwise."""
+        started = max_count if start_count is None else start_count
+        return self.speak.fetched(self.say(self.speak.fetch(max_count, started, take_suspect=suspect)))
+
+    def take(self, max_count: int = 10, start_count: int | None = None, *, suspect: bool = True) -> list[Lease]:
+        """Fetch, and return the leases."""
+        return self.fetch(max_count, start_count, suspect=suspect).leases
+
+    def start(self, *leases: Lease) -> int:
+        """Say that handlers have begun."""
+        return int(self.say(self.speak.start(leases)))
+
+    def complete(self, *leases: Lease, again: bool = False, record: bytes = b"10|w|0||null") -> bytes:
+        """Finish tasks."""
+        return bytes(self.say(self.speak.complete([(lease, record) for lease in leases], again=again)))
+
+    def retry(self, *leases: Lease, delay_ms: int = 0, again: bool = False, error: bytes | None = None) -> bytes:
+        """Report failed attempts."""
+        said = error or failure("again")
+        return bytes(self.say(self.speak.retry([(lease, delay_ms, said) for lease in leases], again=again)))
+
+    def bury(self, *leases: Lease, again: bool = False, error: bytes | None = None) -> bytes:
+        """Fail tasks for good."""
+        said = error or failure("never")
+        return bytes(self.say(self.speak.bury([(lease, said) for lease in leases], again=again)))
+
+    def release(self, *leases: Lease) -> bytes:
+        """Hand tasks back."""
+        return bytes(self.say(self.speak.release(leases)))
+
+    def hold(self, *leases: Lease, reason: str = "nobody knows it") -> bytes:
+        """Set tasks aside."""
+        return bytes(self.say(self.speak.hold([(lease, reason, failure(reason)) for lease in leases])))
+
+    def beat(self) -> Beat:
+        """Renew the leases."""
+        return self.speak.beaten(self.say(self.speak.heartbeat()))
+
+    def recover(self, lost: str) -> tuple[int, int, int]:
+        """Hand on one page of a lost worker's tasks."""
+        handed_on, buried, left = self.say(self.speak.recover(lost, failure("worker lost 3 times")))
+        return handed_on, buried, left
+
+    def reconcile(self, *held: Lease) -> int:
+        """Hand back what the server counts for this worker beyond these."""
+        return int(self.say(self.speak.reconcile(held)))
+
+    def leave(self) -> int:
+        """Sign off."""
+        return int(self.say(self.speak.leave()))
+
+    def status(self, *uids: str) -> list[list[bytes]]:
+        """Return the five values of each task."""
+        flat = self.say(self.speak.status(uids))
+        return [flat[n : n + 5] for n in range(0, len(flat), 5)]
+
+    def state(self, uid: str) -> str:
+        """Return the state of one task."""
+        return self.status(uid)[0][0].decode()
+
+    def await_end(self, uid: str) -> bytes:
+        """Ask to be told of an end."""
+        return bytes(self.say(self.speak.await_end(uid)))
+
+    def stats(self) -> dict[str, int]:
+        """Count."""
+        return self.speak.counted(self.say(self.speak.stats()))
+
+    def sweep(self, limit: int = 1000) -> tuple[int, int]:
+        """Forget old endings: results, failed tasks."""
+        results, failed = self.say(self.speak.sweep(limit))
+        return results, failed
+
+    def die_and_be_recovered(self, by: Worker) -> tuple[int, int, int]:
+        """Fall silent until the lease is over, and have another worker find it."""
+        self.station.advance(LEASE_OVER_MS)
+        assert self.name in by.beat().lost_workers
+        return by.recover(self.name)
+
+
+def body(name: str = "job", priority: int = 1) -> bytes:
+    """Write a task."""
+    return encode_body(name, b"{}", priority, 0, 3)
+
+
+def failure(message: str) -> bytes:
+    """Write an error as one line."""
+    return json.dumps({"w": 0, "t": "Error", "m": message, "tb": None}).encode()
+
+
+def uids(leases: Iterable[Lease]) -> list[str]:
+    """Return the uids of leases."""
+    return [lease.uid for lease in leases]
