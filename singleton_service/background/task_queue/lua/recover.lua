@@ -17,8 +17,9 @@ if ends_ms and tonumber(ends_ms) >= now_ms then
 end
 
 local handed_on, buried, seen_here = 0, {}, 0
--- One page at a time: what it names is deleted below, so the next call finds the rest.
-local page = redis.call("HSCAN", owned, 0, "COUNT", BATCH)[2]
+-- One page at a time: what it names is deleted below, so the next call finds the rest. Not by HSCAN: a scan from 0
+-- walks again through what has been emptied, and of a large hash it comes back with nothing, for ever.
+local page = redis.call("HRANDFIELD", owned, BATCH, "WITHVALUES")
 for n = #page - 1, 1, -2 do
     local uid, started = page[n], page[n + 1] == "1"
     seen_here = seen_here + 1
