@@ -5,7 +5,8 @@
 -- items:   uid lease error
 -- returns: a string of 1 and 0 per item: was it the caller's
 --
--- again: "1" when an earlier answer may have been lost; a death under this very lease counts as a yes.
+-- again: "1" when an earlier answer may have been lost; a death of this very error under this very lease counts as a
+-- yes (a third crash is noted under the lease, too, but with an error of its own).
 -- include: time leases attempts endings
 
 local now_ms = server_time()
@@ -15,8 +16,10 @@ for n = 1, #answer do
     local i = FIRST_ITEM + (n - 1) * 3
     given[n] = string.sub(answer, n, n)
     if given[n] == "0" and again == "1" and redis.call("ZSCORE", dead, ARGV[i]) then
-        local past = redis.call("HGET", attempts, ARGV[i])
-        if past and string.match(past, "|(%d+)$") == fence_of(ARGV[i + 1]) then
+        local past = redis.call("HGET", attempts, ARGV[i]) or ""
+        local said = redis.call("HGET", errors, ARGV[i]) or ""
+        local is_this = string.sub(said, -#ARGV[i + 2]) == ARGV[i + 2]
+        if is_this and string.match(past, "|(%d+)$") == fence_of(ARGV[i + 1]) then
             given[n] = "1"
         end
     end

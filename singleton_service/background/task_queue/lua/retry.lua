@@ -5,7 +5,8 @@
 -- items:   uid lease delay_ms retries error
 -- returns: a string of 1 and 0 per item: was it the caller's
 --
--- again: "1" when an earlier answer may have been lost; an attempt ended under this very lease counts as a yes.
+-- again: "1" when an earlier answer may have been lost; this very retry under this very lease counts as a yes (a crash
+-- is noted under the fence, too, but with the retries there were before).
 -- include: time ready leases attempts
 
 local now_ms = server_time()
@@ -16,7 +17,8 @@ for n = 1, #answer do
     given[n] = string.sub(answer, n, n)
     if given[n] == "0" and again == "1" then
         local past = redis.call("HGET", attempts, ARGV[i])
-        if past and string.match(past, "|(%d+)$") == fence_of(ARGV[i + 1]) then
+        local retries, fence = string.match(past or "", "^(%d+)|%d+|(%d+)$")
+        if retries == ARGV[i + 3] and fence == fence_of(ARGV[i + 1]) then
             given[n] = "1"
         end
     end
