@@ -1,6 +1,6 @@
 -- Put failed tasks back, due after a delay, if the caller still holds them.
 --
--- keys:    body ready[4] due running owned attempts errors counters wake
+-- keys:    body ready[4] due running owned attempts errors reasons counters wake
 -- args:    again
 -- items:   uid lease delay_ms retries error
 -- returns: a string of 1 and 0 per item: was it the caller's
@@ -10,7 +10,7 @@
 -- include: time ready leases attempts
 
 local now_ms = server_time()
-local mine, answer = give_up(FIRST_ITEM, 5)
+local mine, answer, uids = give_up(FIRST_ITEM, 5)
 local given = {}
 for n = 1, #answer do
     local i = FIRST_ITEM + (n - 1) * 5
@@ -32,6 +32,8 @@ for _, i in ipairs(mine) do
     redis.call("ZADD", due, digits(now_ms + ARGV[i + 2]), uid)
 end
 if #mine > 0 then
+    -- Whoever let it run knew it: should it be held again, its time begins anew.
+    redis.call("HDEL", reasons, unpack(uids))
     redis.call("HINCRBY", counters, "retried", #mine)
     wake_one()
 end
