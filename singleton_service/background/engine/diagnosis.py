@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 from typing import TYPE_CHECKING, Final
 
 from singleton_service.background.engine import supervisor
@@ -17,6 +18,7 @@ __all__ = ["failed_start", "log_tail"]
 
 _TAIL_BYTES: Final = 16_384
 _TAIL_LINES: Final = 12
+_LITTLE_BYTES: Final = 16_384
 _FILES: Final = "appendonlydir"
 _OTHERWISE: Final = "or set TASKS_DATA_DIR to another directory, or REDIS_URL to a running server."
 
@@ -36,14 +38,23 @@ def log_tail(log: Path, start: int = 0) -> str:
 
 def failed_start(word: str, data_dir: Path, binary: Path, tail: str) -> EngineError:
     """Return the error for a server that did not start; *word* is what its supervisor came to."""
+    # A full disk leaves no room for the line that would say so.
+    signs = tail if _has_room(data_dir) else "No space left"
     for sign, what, fix in _known_causes(data_dir, binary, tail):
-        if sign in tail:
+        if sign in signs:
             return EngineError(what, str(data_dir), fix, tail)
     what = {
         "failed": "the embedded server ended while it was being started",
         "late": "the embedded server did not answer in time",
     }.get(word, "the supervisor of the embedded server ended before the server answered")
     return EngineError(what, str(data_dir), f"See {data_dir / supervisor.LOG_FILE}, {_OTHERWISE}", tail)
+
+
+def _has_room(data_dir: Path) -> bool:
+    try:
+        return shutil.disk_usage(data_dir).free > _LITTLE_BYTES
+    except OSError:
+        return True
 
 
 def _known_causes(data_dir: Path, binary: Path, tail: str) -> tuple[tuple[str, str, str], ...]:

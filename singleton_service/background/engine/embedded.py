@@ -108,11 +108,12 @@ class EmbeddedServer:
             finally:
                 lock.close()
             answer = supervisor.ask(str(self.socket_path), "PING")
-            is_loading = answer.startswith(b"-LOADING")
-            if answer and not is_loading:
+            if answer.startswith(b"-LOADING"):
+                # However long it takes to load what it has: it is getting there.
+                deadline_s = time.monotonic() + _PATIENCE_S
+            elif answer:
                 return
-            # However long it takes to load what it has: it is getting there.
-            if not is_loading and time.monotonic() > deadline_s:
+            elif time.monotonic() > deadline_s:
                 raise self._no_answer("the embedded server does not answer")
             time.sleep(wait_s)
             wait_s = min(wait_s * 1.5, _LONGEST_WAIT_S)

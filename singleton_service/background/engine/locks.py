@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LockFile", "PrivateFd"]
 
+_RETRY_S: Final = 0.005
+
 _open_fds: set[PrivateFd] = set()
 _guard = threading.Lock()
 _hooked = False
@@ -28,7 +30,10 @@ class PrivateFd:
     """
 
     def __init__(self, fd: int) -> None:
-        self.fd = fd
+        """Take over *fd*, which nobody else may close."""
+        # A daemon may have closed its standard streams. Their numbers are free then, and a
+        # program we start would get its own streams in place of what it should inherit.
+        self.fd = fd if fd > 2 else _above_the_streams(fd)
         with _guard:
             _hook_fork()
             _open_fds.add(self)
@@ -73,7 +78,10 @@ class LockFile(PrivateFd):
         return True
 
 
-_RETRY_S: Final = 0.005
+def _above_the_streams(fd: int) -> int:
+    above = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(fd)
+    return above
 
 
 def _hook_fork() -> None:

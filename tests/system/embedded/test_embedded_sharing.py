@@ -255,3 +255,15 @@ def test_a_rewrite_keeps_the_data_and_the_lock(home: Home, new_user: NewUser) ->
     os.kill(home.server, signal.SIGKILL)
 
     home.wait_until(lambda: user.ask("GET n") == "2")
+
+
+def test_a_daemon_without_standard_streams_can_start_the_server(home: Home) -> None:
+    program = (
+        "import os, pathlib, sys; os.closerange(0, 3);"
+        "from singleton_service.background.config import Settings;"
+        "from singleton_service.background.engine import open_engine;"
+        "open_engine(Settings(redis_url=None, data_dir=pathlib.Path(sys.argv[1]))); os._exit(7)"
+    )
+
+    assert subprocess.run([sys.executable, "-c", program, home.path], check=False).returncode == 7
+    assert home.starts == 1
