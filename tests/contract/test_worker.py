@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -168,6 +169,9 @@ def test_a_more_urgent_queue_overtakes_a_deep_one(queue: Queue, until: Any) -> N
     queue.enqueue_many([TaskRequest("note", {"q": "low"}, queue="low") for _ in range(20)])
     until(lambda: WorkerService.get_worker_stats()["busy_workers"] == 1)
     queue.enqueue_many([TaskRequest("note", {"q": "critical"}, queue="critical") for _ in range(5)])
+    enqueued_at = time.monotonic()
+    # The dispatcher asks whether something more urgent has come at most every 10 ms.
+    until(lambda: time.monotonic() - enqueued_at > 0.05)
     gate.set()
     until(lambda: len(order) == 25)
     assert order.index("critical") <= 2

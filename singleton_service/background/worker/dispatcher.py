@@ -17,7 +17,8 @@ from singleton_service.background.task_queue.outage import backoff_s
 from singleton_service.background.task_queue.scripts import MAX_BATCH
 
 from .feeds import Feeds
-from .job import Ending, Job
+from .in_hand import InHand
+from .job import Ending
 from .lookahead import HORIZON_S, Lookahead
 from .reports import Report, reports_of
 from .wakeup import WakeUp
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from singleton_service.background.task_queue.link import Command
     from singleton_service.background.task_queue.protocol import Beat
 
+    from .job import Job
     from .pool import ThreadPool
     from .stats import WorkerCounters
 
@@ -38,6 +40,7 @@ logger = logging.getLogger("singleton_service.worker")
 
 _READ_TIMEOUT_S = 10.0
 _SUSPECT_LOOK_S = 2.0
+_LOOK_ABOVE_S = 0.01
 
 
 class Dispatcher:
@@ -52,13 +55,13 @@ class Dispatcher:
         self._wake_up = WakeUp(client, queues)
         self._pool: ThreadPool
         self._lookahead: Lookahead
-        # Fetched and not known to have begun, in the order in which the pool takes them.
-        self._waiting: deque[Job] = deque()
-        self._open: dict[Lease, Job] = {}
+        self._in_hand: InHand
         self._pending: list[Report] = []
         self._failures = 0
+        self._last_queue = queues[0]
         self._moved_at = 0.0
         self._suspect_look_at = 0.0
+        self._looked_above_at = 0.0
         self._beats: deque[tuple[str, Beat]] = deque()
         self._stop_by: float | None = None
         self._stop_called = threading.Event()
@@ -69,6 +72,7 @@ class Dispatcher:
         """Begin to take tasks."""
         self._pool = pool
         self._lookahead = Lookahead(pool.size)
+        self._in_hand = InHand(pool, self._feeds.queues)
         self._leases.listen(self._hear)
         self._leases.watch(self._feeds.queues)
         self._thread.start()
@@ -95,7 +99,7 @@ class Dispatcher:
     @property
     def busy(self) -> int:
         """How many handlers run now."""
-        return len(self._open) - len(self._waiting)
+        return self._in_hand.running
 
     # The loop
 
@@ -129,14 +133,16 @@ class Dispatcher:
             self._hand_back(self._pool.take_back())
             if now >= stop_by:
                 self._cut_off_running()
-        begun = self._note_begun()
-        room = 0 if stop_by is not None else self._room()
-        queue = self._feeds.best(now) if room > 0 else None
+        begun = self._in_hand.note_begun()
+        queue = None if stop_by is not None else self._feeds.best(now)
+        room = 0 if stop_by is not None else self._room(queue)
+        if room == 0:
+            queue = None
         if self._pending or begun or queue:
-            self._exchange(begun, queue, room)
+            self._exchange(begun, queue, room, now)
             self._failures = 0
             return
-        if self._waiting and now - self._moved_at > HORIZON_S:
+        if self._in_hand.waiting and now - self._moved_at > HORIZON_S:
             # All threads are at long tasks: what waits here may start at once elsewhere.
             self._lookahead.stalled()
             self._hand_back(self._pool.take_back())
@@ -148,7 +154,7 @@ class Dispatcher:
         if room > 0:
             self._wake_up.arm()
             timeout_s = min(timeout_s, self._feeds.wait_s(now))
-        if self._waiting:
+        if self._in_hand.waiting:
             timeout_s = min(timeout_s, HORIZON_S)
         self._wake_up.lie_down()
         if self._pool.done or self._beats or self._stop_by != stop_by:
@@ -157,67 +163,74 @@ class Dispatcher:
         if token is None:
             return
         self._feeds.hope(token)
-        if self._room() <= 0 or self._stop_by is not None:
+        if self._stop_by is not None or self._room(token) == 0:
             # Woken, but with no hand free: somebody else may have one.
             self._link.call(b"RPUSH", self._client.protocol(token).keys.wake, b"1")
 
-    def _room(self) -> int:
-        """How many tasks to fetch now."""
-        if any(lease.is_suspect for lease in self._open):
+    def _room(self, queue: str | None) -> int:
+        """How many tasks to fetch now, if it is from *queue*."""
+        in_hand = self._in_hand
+        if in_hand.has_suspect:
             # A suspect is the only new start while it lasts.
             return 0
-        idle = self._pool.size - len(self._open)
+        if queue is not None and in_hand.has_overtaker(queue):
+            return self._pool.size
+        idle = self._pool.size - len(in_hand)
         ahead = self._lookahead.tasks
         if ahead and time.monotonic() - self._suspect_look_at > _SUSPECT_LOOK_S:
             # Suspects are fetched only with nothing waiting: run dry for a moment now and then.
             ahead = 0
         room = max(idle, idle + ahead)
-        if idle <= 0 and room < ahead // 2:
+        if room < 0 or (idle <= 0 and room < ahead // 2):
             # Enough waits; a fuller batch costs less.
             return 0
         return min(room, MAX_BATCH)
 
     # One round trip
 
-    def _exchange(self, begun: list[Lease], queue: str | None, room: int) -> None:
+    def _exchange(self, begun: list[Lease], queue: str | None, room: int, now: float) -> None:
         commands: list[Command] = [report.command() for report in self._pending]
         by_queue: dict[str, list[Lease]] = {}
         for lease in begun:
             by_queue.setdefault(lease.queue, []).append(lease)
         commands += [self._client.protocol(name).start(leases) for name, leases in by_queue.items()]
-        if queue is None:
-            self._settle(self._link.run(commands))
-            return
-        protocol = self._client.protocol(queue)
-        above = self._feeds.above(queue)
+        above = self._feeds.above(queue or self._last_queue)
         commands += [(b"EXISTS", self._client.protocol(name).keys.wake) for name in above]
-        idle = max(0, self._pool.size - len(self._open))
-        alone = not self._waiting
+        if above and now - self._looked_above_at > _LOOK_ABOVE_S:
+            # Something more urgent may have come since: find out before taking from this one.
+            queue = None
+        replies = self._fetch(commands, queue, room) if queue else self._link.run(commands)
+        self._looked_above_at = now
+        first = len(commands) - len(above)
+        for name, has_token in zip(above, replies[first:], strict=True):
+            if has_token:
+                self._feeds.hope(name)
+        self._settle(replies)
+
+    def _fetch(self, commands: list[Command], queue: str, room: int) -> list[Any]:
+        """Send *commands* and a fetch, start what it brings, and return the replies to the commands."""
+        protocol = self._client.protocol(queue)
+        idle = max(0, self._pool.size - len(self._in_hand))
+        alone = self._in_hand.waiting == 0
         if alone:
             self._suspect_look_at = time.monotonic()
-        commands.append(protocol.fetch(room, idle, take_suspect=alone))
         with self._leases.fetching(queue):
             try:
-                replies = self._link.run(commands)
+                *replies, reply = self._link.run([*commands, protocol.fetch(room, idle, take_suspect=alone)])
             except QueueUnavailableError:
                 self._leases.doubt(queue)
                 raise
-            fetched = protocol.fetched(replies[-1])
+            fetched = protocol.fetched(reply)
             self._leases.add(fetched.leases)
         now = time.monotonic()
-        for name, has_token in zip(above, replies[-1 - len(above) : -1], strict=True):
-            if has_token:
-                self._feeds.hope(name)
         next_s = None if fetched.next_ms is None else fetched.next_ms / 1000
         is_full = len(fetched.leases) >= room or any(lease.is_suspect for lease in fetched.leases)
         self._feeds.found(queue, full=is_full, next_s=next_s, now=now)
+        self._last_queue = queue
         if fetched.leases:
             self._moved_at = now
-        for n, lease in enumerate(fetched.leases):
-            job = self._open[lease] = Job(lease, is_marked=n < idle)
-            self._waiting.append(job)
-            self._pool.submit(job)
-        self._settle(replies)
+            self._in_hand.add(fetched.leases, idle)
+        return replies
 
     def _settle(self, replies: list[Any]) -> None:
         """Take note of what the server said to the reports."""
@@ -234,43 +247,23 @@ class Dispatcher:
     # Jobs
 
     def _collect(self) -> list[Report]:
-        done = self._pool.done
-        jobs = []
-        for _ in range(min(len(done), MAX_BATCH)):
-            job = done.popleft()
-            if self._open.pop(job.lease, None) is not None:
-                jobs.append(job)
+        jobs = self._in_hand.collect(MAX_BATCH)
         if jobs:
             self._moved_at = time.monotonic()
             self._lookahead.saw([job.run_s for job in jobs if job.ending is not Ending.HOLD])
         return reports_of(jobs, self._client)
 
-    def _note_begun(self) -> list[Lease]:
-        """Return the leases whose handlers have begun since the last turn, still run, and were not counted yet."""
-        begun = []
-        while self._waiting and (self._waiting[0].has_begun or self._waiting[0].lease not in self._open):
-            job = self._waiting.popleft()
-            if job.lease in self._open and not job.is_marked:
-                begun.append(job.lease)
-        return begun
-
     def _hand_back(self, jobs: list[Job]) -> None:
-        if not jobs:
-            return
         by_queue: dict[str, list[Lease]] = {}
-        for job in jobs:
-            job.is_abandoned = True
+        for job in self._in_hand.abandon(jobs):
             by_queue.setdefault(job.lease.queue, []).append(job.lease)
-        given = set(jobs)
-        self._waiting = deque(job for job in self._waiting if job not in given)
         for queue, leases in by_queue.items():
             self._link.run([self._client.protocol(queue).release(leases)])
             self._leases.drop(leases)
-            for lease in leases:
-                self._open.pop(lease, None)
+        self._in_hand.forget(jobs)
 
     def _cut_off_running(self) -> None:
-        running = [job for job in self._open.values() if job.ending is None]
+        running = self._in_hand.unfinished()
         self._hand_back(running)
         self.cut_off += len(running)
         for job in running:
@@ -283,11 +276,11 @@ class Dispatcher:
     def _has_ended(self) -> bool:
         if self._stop_by is None:
             return False
-        if not self._open and not self._pending and not self._pool.done:
+        if not len(self._in_hand) and not self._pending:
             return True
         if self._failures > 0 and time.monotonic() >= self._stop_by:
             # The server is away and the time is over: the leases end by themselves, and the tasks run again.
-            self.cut_off += len(self._open)
+            self.cut_off += len(self._in_hand)
             return True
         return False
 

@@ -25,8 +25,8 @@ class Lookahead:
             self._mean_s = mean_s if self._mean_s is None else self._mean_s + _WEIGHT * (mean_s - self._mean_s)
 
     def stalled(self) -> None:
-        """Learn that what was held ready did not start within the horizon."""
-        self._mean_s = HORIZON_S
+        """Learn that what was held ready did not start within the horizon: hold nothing until a task has finished."""
+        self._mean_s = None
 
     @property
     def tasks(self) -> int:
