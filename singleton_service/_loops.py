@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from contextlib import suppress
 from contextvars import copy_context
 
@@ -11,7 +12,7 @@ from ._operations import after_fork, lock, state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Future
+    from asyncio import AbstractEventLoop, Future, Task
     from collections.abc import Awaitable, Callable
     from typing import Any, TypeVar
 
@@ -29,6 +30,9 @@ __all__ = [
     "run_on",
     "running_loop",
 ]
+
+LOOK_EVERY_S = 0.05
+"""How often a thread that waits for an event loop looks whether that loop still runs."""
 
 
 class _BackgroundLoop:
@@ -118,38 +122,68 @@ def close_background_loops(timeout_s: float) -> None:
 def run_on(loop: AbstractEventLoop, awaitable: Awaitable[T], timeout_s: float | None = None) -> T:
     """Await *awaitable* on *loop*, which runs in another thread, and return its result.
 
+    If that loop ends before it comes to it, *awaitable* is awaited on a fresh one.
+
     Raises:
         TimeoutError: It took longer than *timeout_s*; its task is told to cancel.
     """
-    import asyncio  # noqa: PLC0415 - there is a loop, so it is loaded
-
-    context = copy_context()
-    finished = threading.Event()
-    tasks: list[asyncio.Task[T]] = []
-
-    def begin() -> None:
-        task = loop.create_task(_coroutine(awaitable), context=context)
-        tasks.append(task)
-        task.add_done_callback(lambda _task: finished.set())
-
-    def cancel() -> None:
-        for task in tasks:
-            task.cancel()
-
-    loop.call_soon_threadsafe(begin)
-    is_finished = False
+    errand = _Errand(loop, awaitable)
+    began = time.monotonic()
     try:
-        is_finished = finished.wait(timeout_s)
+        while not errand.finished.wait(LOOK_EVERY_S):
+            if timeout_s is None:
+                continue  # one of our own loops, which run until nobody needs them
+            if not loop.is_running() and errand.take_back():
+                return run_bounded(lambda: run_fresh_for(awaitable, timeout_s), timeout_s)
+            if time.monotonic() - began > timeout_s:
+                raise TimeoutError(f"took longer than {timeout_s:g} s")
     finally:
-        if not is_finished:  # too late, or this thread was interrupted
-            loop.call_soon_threadsafe(cancel)
-    if not is_finished:
-        raise TimeoutError(f"took longer than {timeout_s:g} s")
-    try:
-        return tasks[0].result()
-    except asyncio.CancelledError as error:
-        # To the caller, who is in no task, this is a hook that failed.
-        raise RuntimeError("the hook's task was cancelled") from error
+        errand.end()
+    return errand.result()  # type: ignore[no-any-return]  # what *awaitable* gave
+
+
+class _Errand:
+    """Something to be awaited on a loop in another thread; ours to take back until it begins."""
+
+    def __init__(self, loop: AbstractEventLoop, awaitable: Awaitable[Any]) -> None:
+        self.finished = threading.Event()
+        self._loop = loop
+        self._awaitable = awaitable
+        self._context = copy_context()
+        self._begun = threading.Lock()  # taken once: by the loop to begin, or by us to take it back
+        self._task: Task[Any] | None = None
+        with suppress(RuntimeError):  # closed already; it will be taken back
+            loop.call_soon_threadsafe(self._begin)
+
+    def take_back(self) -> bool:
+        return self._begun.acquire(blocking=False)
+
+    def end(self) -> None:
+        """Cancel what still runs; nothing if it is finished."""
+        if not self.finished.is_set():
+            self.take_back()
+            with suppress(RuntimeError):  # the loop was closed; nothing runs there
+                self._loop.call_soon_threadsafe(self._cancel)
+
+    def result(self) -> Any:
+        from asyncio import CancelledError  # noqa: PLC0415 - there is a loop, so it is loaded
+
+        if self._task is None:
+            raise RuntimeError("asked for the result of what has not begun")
+        try:
+            return self._task.result()
+        except CancelledError as error:
+            # To the caller, who is in no task, this is a hook that failed.
+            raise RuntimeError("the hook's task was cancelled") from error
+
+    def _begin(self) -> None:
+        if self._begun.acquire(blocking=False):
+            self._task = self._loop.create_task(_coroutine(self._awaitable), context=self._context)
+            self._task.add_done_callback(lambda _task: self.finished.set())
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
 
 async def _coroutine(awaitable: Awaitable[T]) -> T:

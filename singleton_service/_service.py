@@ -40,6 +40,8 @@ class BaseService:
     # What @requires said, the bases' included. `_declared` keeps the order, which a set forgets.
     _dependencies: ClassVar[set[type[BaseService]]] = set()
     _declared: ClassVar[tuple[type[BaseService], ...]] = ()
+    # What was pointed out as a missing @requires, so that it is said once.
+    _said_undeclared: ClassVar[set[type[BaseService]]] = set()
     # The event loop the async hooks ran on, while the service is started.
     _loop: ClassVar[Any] = None
 

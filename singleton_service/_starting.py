@@ -166,8 +166,10 @@ def _notice_undeclared(service: Service, caller: Operation) -> None:
     if service in caller.used or find_path(user, service, needs) is not None:
         return
     caller.used.add(service)
-    if find_path(service, user, needs) is not None:
-        return  # a ring; the error about it says more
+    said: set[Service] = vars(user).get("_said_undeclared", set())
+    if service in said or find_path(service, user, needs) is not None:
+        return  # said before; or a ring, and the error about it says more
+    user._said_undeclared = {*said, service}
     from ._log import logger  # noqa: PLC0415 - logging is loaded when there is something to say
 
     logger().warning(
