@@ -55,7 +55,7 @@ class Loop:
             self._thread.start()
 
     def stop(self) -> None:
-        """Stop the thread: at once if it sleeps, else when the fire under way has ended (two seconds at most)."""
+        """Stop the thread: at once if it sleeps, else when the fire under way has ended."""
         thread = self._thread
         if thread is None or not thread.is_alive():
             return

@@ -42,7 +42,7 @@ class SchedulerService(BaseService):
     _firing: ClassVar[Loop | None] = None
     _jobs: ClassVar[Jobs | None] = None
     _jobs_scheduled: ClassVar[int] = 0
-    _late_start: ClassVar[LateStart] = LateStart("The scheduler")
+    _late_start: ClassVar[LateStart] = LateStart("scheduler")
     _stop_asked: ClassVar[queues.SimpleQueue[int | None] | None] = None
 
     # Life
@@ -88,7 +88,7 @@ class SchedulerService(BaseService):
 
     @classmethod
     def stop_scheduler(cls) -> None:
-        """Stop firing, at once; a fire under way is finished first, two seconds at most. When stopped, do nothing.
+        """Stop firing, at once; a fire that is just being enqueued is finished first. When stopped, do nothing.
 
         Schedules stay: started again, each fires its latest instant, if it missed one, and goes on from there.
         """

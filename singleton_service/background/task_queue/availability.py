@@ -51,7 +51,7 @@ class LateStart:
     """Starts something now or, when the queue's server is away, as soon as it is there. Thread-safe.
 
     Args:
-        what: the subject of its log lines, such as "Workers".
+        what: one word for its log lines and its thread, such as "workers".
     """
 
     def __init__(self, what: str) -> None:
@@ -78,12 +78,14 @@ class LateStart:
             with self._lock:
                 if cancelled.is_set() or (self._thread is not None and self._thread.is_alive()):
                     return
-                name = f"{self._what.lower().replace(' ', '-')}-late-start"
                 self._thread = threading.Thread(
-                    target=self._keep_trying, args=(make_ready, go, cancelled), name=name, daemon=True
+                    target=self._keep_trying,
+                    args=(make_ready, go, cancelled),
+                    name=f"{self._what}-late-start",
+                    daemon=True,
                 )
                 self._thread.start()
-            logger.warning("%s %s will start as soon as it is there.", error, self._what)
+            logger.warning("%s The %s will start as soon as it is there.", error, self._what)
 
     def cancel(self) -> None:
         """Give up waiting. Never blocks for long: an attempt under way comes to nothing by itself."""
@@ -110,8 +112,8 @@ class LateStart:
             except QueueUnavailableError:
                 continue
             except Exception:
-                logger.exception("%s can't be started", self._what)
+                logger.exception("the %s can't be started", self._what)
                 return
             if not cancelled.is_set():
-                logger.info("The task queue's server is there. Started: %s.", self._what)
+                logger.info("The task queue's server is there: started the %s.", self._what)
             return
