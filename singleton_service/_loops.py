@@ -139,6 +139,8 @@ def run_on(loop: AbstractEventLoop, awaitable: Awaitable[T], timeout_s: float | 
                 raise TimeoutError(f"took longer than {timeout_s:g} s")
     finally:
         errand.end()
+    if not errand.is_entered and timeout_s is not None:  # a loop that ends cancels what it just got
+        return run_bounded(lambda: run_fresh_for(awaitable, timeout_s), timeout_s)
     return errand.result()  # type: ignore[no-any-return]  # what *awaitable* gave
 
 
@@ -147,6 +149,7 @@ class _Errand:
 
     def __init__(self, loop: AbstractEventLoop, awaitable: Awaitable[Any]) -> None:
         self.finished = threading.Event()
+        self.is_entered = False
         self._loop = loop
         self._awaitable = awaitable
         self._context = copy_context()
@@ -178,16 +181,16 @@ class _Errand:
 
     def _begin(self) -> None:
         if self._begun.acquire(blocking=False):
-            self._task = self._loop.create_task(_coroutine(self._awaitable), context=self._context)
+            self._task = self._loop.create_task(self._enter(), context=self._context)
             self._task.add_done_callback(lambda _task: self.finished.set())
+
+    async def _enter(self) -> Any:
+        self.is_entered = True
+        return await self._awaitable
 
     def _cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
-
-
-async def _coroutine(awaitable: Awaitable[T]) -> T:
-    return await awaitable
 
 
 class _Outcome:
