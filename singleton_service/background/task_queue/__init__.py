@@ -9,9 +9,12 @@ from .errors import (
     TaskQueueError,
 )
 from .handle import TaskHandle
-from .handlers import task
 from .service import TaskQueueService
 from .task import Task, TaskError, TaskPage, TaskPriority, TaskRequest, TaskStatus
+
+# isort: split
+# After the module of the same name: whoever binds `task` last is what type checkers see.
+from .handlers import task
 
 __all__ = [
     "EnqueueError",
