@@ -19,10 +19,11 @@ from plan import Ticket, enqueue, find_files, plan_jobs, plan_report
 from screen import OneLineHandler, Row, console, progress, show_table
 from services.config import ConfigService
 from services.scheduler import SchedulerService
-from services.task_queue import TaskFailedError, TaskQueueService, TaskStatus
+from services.task_queue import TaskFailedError, TaskQueueError, TaskQueueService, TaskStatus
 from services.worker import WorkerService
 from singleton_service import stop
 from singleton_service.background.config import mask_url
+from singleton_service.exceptions import ServiceError
 
 HERE = Path(__file__).resolve().parent
 STOCK_TAKING = "examples-take-stock"
@@ -39,6 +40,9 @@ def main() -> int:
         return 2
     try:
         return _work(files, folder, output)
+    except (TaskQueueError, ServiceError) as error:
+        print(error, file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nInterrupted. Nothing is lost: run it again to finish the rest.", file=sys.stderr)
         return 130

@@ -122,8 +122,9 @@ class _QueueRoute(APIRoute):
 
         async def answer(request: Request) -> Response:
             try:
-                limit = await asyncio.to_thread(_max_body_bytes)
-                return await handle(_bounded(request, limit))
+                if request.method == "POST":
+                    request = _bounded(request, await asyncio.to_thread(_max_body_bytes))
+                return await handle(request)
             except RequestValidationError as error:
                 raise _without_input(error) from error
             except (QueueUnavailableError, ServiceInitializationError) as error:
@@ -132,13 +133,18 @@ class _QueueRoute(APIRoute):
         return answer
 
 
-router = APIRouter(lifespan=lifespan, route_class=_QueueRoute, tags=["tasks"])
+router = APIRouter(
+    lifespan=lifespan,
+    route_class=_QueueRoute,
+    tags=["tasks"],
+    responses={503: {"description": "The queue's server is not there"}},
+)
 
 
 # Plain functions: FastAPI runs them in its pool of threads, so waiting for the queue holds up no other request.
 
 
-@router.post("/tasks")
+@router.post("/tasks", responses={413: {"description": "The body is too large"}})
 def create_task(new: NewTask) -> QueuedTask:
     """Put a task into the queue."""
     given = new.model_dump(include={"delay_seconds", "max_retries"}, exclude_unset=True)
@@ -148,7 +154,7 @@ def create_task(new: NewTask) -> QueuedTask:
         raise HTTPException(422, str(error)) from error
 
 
-@router.get("/tasks/{task_id}")
+@router.get("/tasks/{task_id}", responses={404: {"description": "Task not found"}})
 def get_task(task_id: str) -> TaskState:
     """Tell where a task is, and what it returned once it is completed."""
     task = TaskQueueService.get_task_status(task_id)

@@ -224,6 +224,20 @@ def test_a_folder_with_nothing_in_it_is_refused(place: Place, argument: str) -> 
     assert not place.data_dir.exists()
 
 
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [("redis://127.0.0.1:1/0", "127.0.0.1:1"), ("http://localhost", "REDIS_URL"), ("redis+sentinel://x", "REDIS_URL")],
+)
+def test_without_a_usable_queue_it_says_so_in_words(place: Place, url: str, says: str) -> None:
+    place.environment["REDIS_URL"] = url
+
+    status, printed = place.run_main()
+
+    assert status == 1
+    assert says in printed
+    assert "Traceback" not in printed
+
+
 def test_ctrl_c_ends_the_main_job_with_nothing_left_running(place: Place) -> None:
     program = place.start_main()
     read_line(program, r"^ +3/\d+ ")
