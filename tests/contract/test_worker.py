@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import threading
 import time
@@ -252,7 +253,7 @@ def test_signals_stay_the_hosts(queue: Queue) -> None:
 
 def test_run_forever_gives_back_the_signal_handlers(queue: Queue) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    queue.register_handler("term", lambda payload: signal.raise_signal(signal.SIGTERM))
+    queue.register_handler("term", lambda payload: os.kill(os.getpid(), signal.SIGTERM))
     queue.enqueue_task("term")
     assert WorkerService.run_forever(1) == 0
     assert signal.getsignal(signal.SIGTERM) is before

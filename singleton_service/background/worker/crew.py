@@ -58,7 +58,7 @@ class Crew:
 
     def hurry(self) -> None:
         """Hand back what runs, now: a stop is under way and somebody asked again."""
-        self._dispatcher.stop(0)
+        self._dispatcher.hurry()
 
     @property
     def busy(self) -> int:

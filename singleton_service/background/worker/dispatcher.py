@@ -87,6 +87,11 @@ class Dispatcher:
         self._stop_called.set()
         self.ring()
 
+    def hurry(self) -> None:
+        """End a stop that is under way now. Takes no lock: it is called from signal handlers."""
+        self._stop_by = time.monotonic()
+        self.ring()
+
     def join(self, timeout_s: float | None = None) -> bool:
         """Wait for the end of a stop; whether it has come."""
         self._thread.join(timeout_s)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singleton_service import BaseService, requires
 from singleton_service.background.signals import stopping_on_signals
-from singleton_service.background.task_queue import QueueUnavailableError, TaskQueueService
-from singleton_service.background.task_queue.availability import guarded
+from singleton_service.background.task_queue import TaskQueueService
+from singleton_service.background.task_queue.availability import LateStart, guarded
 from singleton_service.background.task_queue.checks import check_delay
 from singleton_service.background.task_queue.handlers import Handler
 from singleton_service.background.task_queue.ids import check_queue
-from singleton_service.background.task_queue.outage import backoff_s
 
 from .crew import Crew
 from .samples import register_samples
@@ -36,8 +36,8 @@ class WorkerService(BaseService):
     _counters: ClassVar[WorkerCounters] = WorkerCounters()
     _crew: ClassVar[Crew | None] = None
     _stragglers: ClassVar[list[Crew]] = []
-    _late_start: ClassVar[LateStart | None] = None
-    _stop_asked: ClassVar[threading.Event] = threading.Event()
+    _late_start: ClassVar[LateStart] = LateStart("workers")
+    _stop_asked: ClassVar[SimpleQueue[int | None] | None] = None
 
     @classmethod
     def initialize(cls) -> None:
@@ -67,34 +67,24 @@ class WorkerService(BaseService):
             ValueError, TypeError: an argument can't be used.
         """
         names = _check(num_workers, queues)
-        cls._stop_asked.clear()
-        cls._begin(num_workers, names)
-
-    @classmethod
-    def _begin(cls, num_workers: int, queues: Sequence[str]) -> None:
-        # No lock is held here: starting a service waits for the container, which may be waiting for our shutdown.
-        if cls._late_start is not None:
-            return
-        try:
-            cls._start(num_workers, queues)
-        except QueueUnavailableError as error:
-            logger.warning("%s Workers start as soon as it is there.", error)
-            with cls._lock:
-                if cls._late_start is None:
-                    cls._late_start = LateStart(num_workers, queues)
-                    cls._late_start.start()
+        cls._late_start.begin(lambda: cls._make_ready(names), lambda: cls._go(num_workers, names))
 
     @classmethod
     @guarded
-    def _start(cls, num_workers: int, queues: Sequence[str]) -> None:
+    def _make_ready(cls, queues: Sequence[str]) -> None:
+        """Have all services started, and the queues known and readable."""
+        for queue in queues:
+            TaskQueueService._open_client().register_queue(queue)
+
+    @classmethod
+    def _go(cls, num_workers: int, queues: Sequence[str]) -> None:
+        # Not guarded: whoever stops the services meanwhile does not want them started again.
         with cls._lock:
             if cls._crew is not None:
                 if cls._crew.size != num_workers:
                     logger.warning("%d workers run already; stop them first to have %d", cls._crew.size, num_workers)
                 return
             client, leases = TaskQueueService._open_client(), TaskQueueService._open_leases()
-            for queue in queues:
-                client.register_queue(queue)
             handlers = TaskQueueService._task_handlers
             if handlers.is_bare and client.settings.sample_handlers:
                 register_samples(handlers)
@@ -118,11 +108,9 @@ class WorkerService(BaseService):
 
     @classmethod
     def _stop(cls, timeout_s: float) -> int:
-        cls._stop_asked.set()
-        late_start = cls._late_start
-        if late_start is not None:
-            late_start.cancel()
-            cls._late_start = None
+        cls._late_start.cancel()
+        if cls._stop_asked is not None:
+            cls._stop_asked.put(None)
         crew = cls._crew
         if crew is None:
             return 0
@@ -144,21 +132,24 @@ class WorkerService(BaseService):
         handlers are installed on the main thread only, and put back at the end.
         """
         check_delay("timeout", timeout)
-        names = _check(num_workers, queues)
-        cls._stop_asked.clear()
+        _check(num_workers, queues)
+        # An Event's lock may be held by the very thread that a signal interrupts; a SimpleQueue can bear that.
+        asked: SimpleQueue[int | None] = SimpleQueue()
+        signals: list[int] = []
 
         def on_signal(number: int) -> None:
-            if cls._stop_asked.is_set() and cls._crew is not None:
+            signals.append(number)
+            asked.put(number)
+            if len(signals) > 1 and cls._crew is not None:
                 cls._crew.hurry()
-                return
-            logger.info("Received signal %d, shutting down workers...", number)
-            cls._stop_asked.set()
 
+        cls._stop_asked = asked
         with stopping_on_signals(on_signal):
-            cls._begin(num_workers, names)
-            # A signal may be delivered to another thread; Python's handler then runs when this one moves.
-            while not cls._stop_asked.wait(1):
-                pass
+            cls.start_workers(num_workers, queues=queues)
+            number = asked.get()
+            cls._stop_asked = None
+            if number is not None:
+                logger.info("Received signal %d, shutting down workers...", number)
             return cls._stop(timeout)
 
     @classmethod
@@ -178,38 +169,6 @@ class WorkerService(BaseService):
             "total_workers": crew.size if crew else 0,
             "is_running": crew is not None,
         }
-
-
-class LateStart(threading.Thread):
-    """Starts the workers as soon as the server is there."""
-
-    def __init__(self, num_workers: int, queues: Sequence[str]) -> None:
-        super().__init__(name="worker-late-start", daemon=True)
-        self._num_workers = num_workers
-        self._queues = queues
-        self._cancelled = threading.Event()
-
-    def cancel(self) -> None:
-        """Give up waiting."""
-        self._cancelled.set()
-        if self.is_alive() and threading.current_thread() is not self:
-            self.join()
-
-    def run(self) -> None:
-        """Try until it works or is cancelled."""
-        failures = 0
-        while not self._cancelled.wait(backoff_s(failures)):
-            failures += 1
-            try:
-                WorkerService._start(self._num_workers, self._queues)
-            except QueueUnavailableError:
-                continue
-            except Exception:
-                logger.exception("the workers can't be started")
-            else:
-                logger.info("The task queue's server is there; the workers have started.")
-            WorkerService._late_start = None
-            return
 
 
 def _check(num_workers: object, queues: Sequence[str] | None) -> tuple[str, ...]:
