@@ -423,3 +423,11 @@ def test_an_application_written_for_the_earlier_system_runs_unchanged(site: Site
     assert server.client.post("/tasks", json={"name": "", "payload": {}}).status_code == 400
     server.end(signal.SIGINT)
     assert "Application shutdown complete" in server.output
+
+
+def test_the_health_check_that_schedulers_enqueue_has_a_handler(example: WebServer) -> None:
+    task_id = example.post("health_check", {"timestamp": "2026-01-01T00:00:00+00:00"}, max_retries=0)
+
+    wait_until(lambda: example.task(task_id)["status"] == "completed")
+
+    assert example.task(task_id)["result"]["status"] == "healthy"
