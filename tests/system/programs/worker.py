@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from singleton_service.background.task_queue import TaskQueueService
@@ -42,12 +44,22 @@ def spin(payload: dict[str, Any]) -> Any:
     return payload.get("n")
 
 
+def hog(payload: dict[str, Any]) -> Any:
+    """Hold the interpreter's lock in native code for a while, in the first run only."""
+    is_first = f"begin {payload['n']} " not in Path(LOG).read_text() if Path(LOG).exists() else True
+    note("begin", payload)
+    if is_first:
+        ctypes.PyDLL(None).sleep(payload["seconds"])  # PyDLL, unlike CDLL, keeps the lock
+    note("end", payload)
+    return os.getpid()
+
+
 def crash(payload: dict[str, Any]) -> Any:
     note("crash", payload)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-for handler in (mark, sleep, spin, crash):
+for handler in (mark, sleep, spin, hog, crash):
     TaskQueueService.register_handler(handler.__name__, handler, retry_delay_seconds=0)
 
 if __name__ == "__main__":
