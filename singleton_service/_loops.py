@@ -13,7 +13,7 @@ from ._operations import after_fork, lock, state
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future, Task
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
     from typing import Any, TypeVar
 
     from ._operations import Operation
@@ -133,13 +133,14 @@ def run_on(loop: AbstractEventLoop, awaitable: Awaitable[T], timeout_s: float | 
         while not errand.finished.wait(LOOK_EVERY_S):
             if timeout_s is None:
                 continue  # one of our own loops, which run until nobody needs them
-            if not loop.is_running() and errand.take_back():
-                return run_bounded(lambda: run_fresh_for(awaitable, timeout_s), timeout_s)
+            if errand.is_stranded():
+                break
             if time.monotonic() - began > timeout_s:
                 raise TimeoutError(f"took longer than {timeout_s:g} s")
     finally:
         errand.end()
-    if not errand.is_entered and timeout_s is not None:  # a loop that ends cancels what it just got
+    if not errand.is_entered and timeout_s is not None:
+        # The loop ended before it came to it: it never ran it, or cancelled it at once with the rest.
         return run_bounded(lambda: run_fresh_for(awaitable, timeout_s), timeout_s)
     return errand.result()  # type: ignore[no-any-return]  # what *awaitable* gave
 
@@ -155,24 +156,37 @@ class _Errand:
         self._context = copy_context()
         self._begun = threading.Lock()  # taken once: by the loop to begin, or by us to take it back
         self._task: Task[Any] | None = None
+        self._coroutine: Coroutine[Any, Any, Any] | None = None
         with suppress(RuntimeError):  # closed already; it will be taken back
             loop.call_soon_threadsafe(self._begin)
 
-    def take_back(self) -> bool:
-        return self._begun.acquire(blocking=False)
+    def is_stranded(self) -> bool:
+        """Tell whether the loop will not get on with this; if so it never begins it any more, either."""
+        if self._loop.is_running():
+            return False
+        return self._begun.acquire(blocking=False) or (self._loop.is_closed() and not self.finished.is_set())
 
     def end(self) -> None:
         """Cancel what still runs; nothing if it is finished."""
-        if not self.finished.is_set():
-            self.take_back()
-            with suppress(RuntimeError):  # the loop was closed; nothing runs there
-                self._loop.call_soon_threadsafe(self._cancel)
+        if self.finished.is_set():
+            return
+        self._begun.acquire(blocking=False)
+        try:
+            self._loop.call_soon_threadsafe(self._cancel)
+        except RuntimeError:
+            self._bury()
+
+    def _bury(self) -> None:
+        """Let go of a task whose loop was closed under it, without its last complaints."""
+        if self._task is not None and self._coroutine is not None:
+            self._task._log_destroy_pending = False  # type: ignore[attr-defined]  # as asyncio does itself
+            self._coroutine.close()
 
     def result(self) -> Any:
         from asyncio import CancelledError  # noqa: PLC0415 - there is a loop, so it is loaded
 
-        if self._task is None:
-            raise RuntimeError("asked for the result of what has not begun")
+        if self._task is None or not self._task.done():
+            raise RuntimeError("the event loop was closed while the hook ran on it")
         try:
             return self._task.result()
         except CancelledError as error:
@@ -181,7 +195,8 @@ class _Errand:
 
     def _begin(self) -> None:
         if self._begun.acquire(blocking=False):
-            self._task = self._loop.create_task(self._enter(), context=self._context)
+            self._coroutine = self._enter()
+            self._task = self._loop.create_task(self._coroutine, context=self._context)
             self._task.add_done_callback(lambda _task: self.finished.set())
 
     async def _enter(self) -> Any:
