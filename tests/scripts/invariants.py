@@ -134,6 +134,7 @@ def _side_notes_belong_to_bodies(dump: Dump) -> None:
     dead = set(dump.zsets["dead"])
     assert set(dump.hashes["waiters"]) <= dump.bodies - dead, "nobody will ever be told"
     assert dead <= set(dump.hashes["errors"]), "failed without a reason"
+    assert not dead & set(dump.hashes["reasons"]), "held and dead"
 
 
 def _endings_are_complete(dump: Dump) -> None:

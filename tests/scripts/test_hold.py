@@ -136,3 +136,13 @@ def test_a_held_suspect_is_a_suspect_still(station: Station, worker: Worker, oth
     station.advance(1_001)
     worker.fetch(0)
     assert station.check().lists["suspects"] == [uid]
+
+
+def test_a_task_that_was_held_may_still_fail_or_complete(station: Station, worker: Worker) -> None:
+    worker.put(2)
+    worker.hold(*worker.take())
+    station.advance(1_001)
+    first, second = worker.take()
+    assert worker.bury(first) == b"1"
+    assert worker.complete(second) == b"1"
+    assert station.check().hashes["reasons"] == {}

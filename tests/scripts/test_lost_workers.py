@@ -87,6 +87,17 @@ def test_recovering_a_second_time_finds_nothing(station: Station, worker: Worker
     assert station.check() == before
 
 
+def test_the_index_of_a_lost_worker_is_not_believed(station: Station, worker: Worker, other: Worker) -> None:
+    worker.put(1)
+    (lease,) = other.take()
+    worker.beat()
+    station.raw(b"HSET", station.key("owned", "w"), lease.uid, b"1", "gone", b"1")
+    station.advance(LEASE_OVER_MS)
+    other.beat()
+    assert other.recover("w") == (0, 0, 0), "running says whose it is"
+    assert station.check().hashes["running"] == {lease.uid: lease.token}
+
+
 def test_a_living_worker_is_left_alone(station: Station, worker: Worker, other: Worker) -> None:
     worker.put()
     worker.take()

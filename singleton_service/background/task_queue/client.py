@@ -139,15 +139,19 @@ class QueueClient:
         """Make a queue known, once per process, and refuse one that a newer version has written to."""
         if queue in self._registered:
             return
-        settings_key = self.protocol(queue).keys.key("settings")
-        replies = self.link.run(
-            [
-                (b"HSETNX", settings_key, b"protocol", PROTOCOL_VERSION),
-                (b"HGET", settings_key, b"protocol"),
-                (b"SADD", queues_key(self.settings.namespace), queue),
-            ]
-        )
-        found = int(replies[1])
+        settings_key, queues = self.protocol(queue).keys.key("settings"), queues_key(self.settings.namespace)
+        look: list[Command] = [(b"HGET", settings_key, b"protocol"), (b"SISMEMBER", queues, queue)]
+        version, is_listed = self.link.run(look)
+        if version is None or not is_listed:
+            # Looked first: a full server refuses to write, and a worker that comes to drain it has nothing to write.
+            version = self.link.run(
+                [
+                    (b"HSETNX", settings_key, b"protocol", PROTOCOL_VERSION),
+                    (b"SADD", queues, queue),
+                    (b"HGET", settings_key, b"protocol"),
+                ]
+            )[-1]
+        found = int(version)
         if found > PROTOCOL_VERSION:
             raise ProtocolVersionError(queue, found, PROTOCOL_VERSION)
         self._registered.add(queue)

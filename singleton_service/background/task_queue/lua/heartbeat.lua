@@ -5,9 +5,11 @@
 -- returns: number of tasks it owns, ms until there is work (0: now, -1: none in sight), then workers whose lease ended
 --
 -- Heals a wake-up token that was lost with the dispatcher that took it.
+-- Begins with a delete, so a full server takes no lease from whoever is at work.
 -- include: time ready
 
 local now_ms = server_time()
+redis.call("ZREM", workers, worker)
 redis.call("ZADD", workers, digits(now_ms + lease_ms), worker)
 
 local next_ms = -1

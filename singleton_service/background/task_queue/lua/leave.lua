@@ -5,9 +5,9 @@
 -- returns: number of tasks it leaves behind
 
 local left = redis.call("HLEN", owned)
-if left == 0 then
-    redis.call("ZREM", workers, worker)
-else
+-- The delete first, so a full server lets go, too.
+redis.call("ZREM", workers, worker)
+if left > 0 then
     redis.call("ZADD", workers, 0, worker)
 end
 return left

@@ -4,10 +4,13 @@
 -- args:    worker
 -- items:   uid lease
 -- returns: how many are still the caller's
+--
+-- Begins with a delete, so a full server takes note.
 
 local started = 0
 for i = FIRST_ITEM, #ARGV, 2 do
     if redis.call("HGET", running, ARGV[i]) == ARGV[i + 1] then
+        redis.call("HDEL", owned, ARGV[i])
         redis.call("HSET", owned, ARGV[i], "1")
         started = started + 1
     end
