@@ -1,0 +1,256 @@
+"""Two workers do whatever comes to their mind, in any order; after every step every invariant holds."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from singleton_service.background.task_queue.ids import given_uid, new_uid
+
+from .invariants import check_drained
+from .station import LEASE_OVER_MS, Station, uids
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from singleton_service.background.engine import Engine
+    from singleton_service.background.task_queue.lease import Lease
+
+    from .station import Worker
+
+NAMES = ("w", "v")
+FINISHES = ("complete", "retry", "bury", "release", "hold")
+CAN_BE_REPEATED = ("complete", "retry", "bury")
+
+workers = st.sampled_from(NAMES)
+numbers = st.integers(0, 50)
+
+
+class TwoWorkers(RuleBasedStateMachine):
+    """What the two believe, beside what the server knows."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self.station = Station(engine, f"m{uuid.uuid4().hex[:12]}")
+        self.hands: dict[str, list[Lease]] = {name: [] for name in NAMES}
+        self.given_up: list[Lease] = []
+        self.accepted: dict[bytes, str] = {}
+        self.ended: set[str] = set()
+        self.enqueued: list[str] = []
+        self.last_fence = 0
+        for name in NAMES:
+            self.worker(name)
+
+    def worker(self, name: str) -> Worker:
+        return self.station.worker(name)
+
+    def some(self, name: str, pick: int) -> list[Lease]:
+        """Some of what a worker believes to hold; none when it holds none."""
+        hand = self.hands[name]
+        return hand[pick % len(hand) :][: 1 + pick % 3] if hand else []
+
+    # In
+
+    @initialize(number=st.integers(0, 8))
+    def begin(self, number: int) -> None:
+        self.enqueued += self.worker("w").put(number)
+
+    @rule(number=st.integers(1, 4), priority=st.integers(0, 3), delay_ms=st.sampled_from([0, 0, 20_000, 80_000]))
+    def enqueue(self, number: int, priority: int, delay_ms: int) -> None:
+        self.enqueued += self.worker("w").put(number, priority=priority, when=b"+%d" % delay_ms if delay_ms else b"0")
+
+    @rule(n=st.integers(0, 3), priority=st.integers(0, 3))
+    def enqueue_named(self, n: int, priority: int) -> None:
+        uid = given_uid(f"named-{n}")
+        assert self.worker("v").enqueue(uid, priority=priority) == (uid not in self.enqueued)
+        if uid not in self.enqueued:
+            self.enqueued.append(uid)
+
+    @rule(pick=numbers)
+    def enqueue_again(self, pick: int) -> None:
+        new = new_uid(1)
+        repeated = self.enqueued[pick % len(self.enqueued) :][:3] if self.enqueued else []
+        assert self.worker("w").enqueue(*repeated, new, new, again=True) == 1
+        self.enqueued.append(new)
+
+    # Out
+
+    @rule(
+        name=workers,
+        number=st.sampled_from([1, 2, 5, 0]),
+        started=st.sampled_from([5, 1, 0]),
+        suspect=st.sampled_from([True, True, False]),
+        is_lost=st.sampled_from([False, False, False, True]),
+    )
+    def fetch(self, name: str, number: int, started: int, *, suspect: bool, is_lost: bool) -> None:
+        leases = self.worker(name).take(number, started, suspect=suspect)
+        suspects = [lease for lease in leases if lease.is_suspect]
+        assert not suspects or (suspect and len(leases) == 1)
+        assert not set(uids(leases)) & self.ended
+        for lease in leases:
+            assert lease.fence > self.last_fence
+        if leases:
+            self.last_fence = leases[0].fence
+        if not is_lost:
+            self.hands[name] += leases
+
+    @rule(name=workers, pick=numbers)
+    def start(self, name: str, pick: int) -> None:
+        some = self.some(name, pick)
+        running = self.station.dump().hashes["running"]
+        mine = [lease for lease in some if running.get(lease.uid) == lease.token]
+        assert self.worker(name).start(*some) == len(mine)
+
+    @rule(name=workers, verb=st.sampled_from(FINISHES), pick=numbers)
+    def finish(self, name: str, verb: str, pick: int) -> None:
+        leases = self.some(name, pick)
+        running = self.station.dump().hashes["running"]
+        method: Callable[..., bytes] = getattr(self.worker(name), verb)
+        answer = method(*leases)
+        for lease, verdict in zip(leases, answer.decode(), strict=True):
+            # The answer is yes exactly for those whose lease this is.
+            assert (verdict != "0") == (running.get(lease.uid) == lease.token)
+            if verdict != "0":
+                self.accept(lease, verb if verdict == "1" else "bury")
+            self.hands[name].remove(lease)
+            self.given_up.append(lease)
+
+    @precondition(lambda self: self.given_up)
+    @rule(verb=st.sampled_from(FINISHES), pick=numbers, again=st.booleans())
+    def finish_too_late(self, verb: str, pick: int, *, again: bool) -> None:
+        lease = self.given_up[pick % len(self.given_up)]
+        before = self.station.dump()
+        method: Callable[..., bytes] = getattr(self.worker(lease.worker), verb)
+        answer = method(lease, again=True) if again and verb in CAN_BE_REPEATED else method(lease)
+        if answer != b"0":
+            assert again
+            assert self.accepted.get(lease.token + lease.uid.encode()) == verb
+        if answer == b"0" or verb != "hold":
+            # A hold that changes nothing does not even wake anybody.
+            assert self.station.dump() == before
+
+    def accept(self, lease: Lease, verb: str) -> None:
+        key = lease.token + lease.uid.encode()
+        assert key not in self.accepted
+        self.accepted[key] = verb
+        if verb in {"complete", "bury"}:
+            assert lease.uid not in self.ended, "ended twice"
+            self.ended.add(lease.uid)
+
+    # Time and death
+
+    @rule(ms=st.sampled_from([1_500, 31_000, LEASE_OVER_MS]))
+    def time_goes_by(self, ms: int) -> None:
+        self.station.advance(ms)
+
+    @rule(name=workers)
+    def beat_and_recover(self, name: str) -> None:
+        for lost in self.worker(name).beat().lost_workers:
+            self.recover(name, lost)
+
+    @rule(name=workers, is_zombie=st.booleans())
+    def fall_silent(self, name: str, *, is_zombie: bool) -> None:
+        other = NAMES[1 - NAMES.index(name)]
+        self.worker(other).beat()
+        self.station.advance(LEASE_OVER_MS)
+        assert name not in self.station.dump().zsets["workers"] or name in self.worker(other).beat().lost_workers
+        self.recover(other, name)
+        assert not any(lease.endswith(b"|" + name.encode()) for lease in self.station.dump().hashes["running"].values())
+        if not is_zombie:
+            self.given_up += self.hands[name]
+            self.hands[name] = []
+
+    @rule(name=workers, lost=workers)
+    def recover(self, name: str, lost: str) -> None:
+        before = self.station.dump()
+        _, buried, left = self.worker(name).recover(lost)
+        after = self.station.dump()
+        if left == -1:
+            assert after == before
+            return
+        assert left == 0
+        assert after.owned[lost] == {}
+        newly_dead = set(after.zsets["dead"]) - set(before.zsets["dead"])
+        assert len(newly_dead) == buried
+        assert all(before.crashes(uid) == 2 for uid in newly_dead)
+        for uid, started in before.owned[lost].items():
+            assert after.crashes(uid) == before.crashes(uid) + (started == b"1"), "counted only once it had started"
+        self.ended |= newly_dead
+
+    @rule(name=workers)
+    def reconcile(self, name: str) -> None:
+        hand = self.hands[name]
+        running = self.station.dump().hashes["running"]
+        self.worker(name).reconcile(*hand)
+        after = self.station.dump().hashes["running"]
+        held = set(uids(hand))
+        assert {uid for uid, lease in running.items() if uid not in after} == {
+            uid for uid, lease in running.items() if lease.endswith(b"|" + name.encode()) and uid not in held
+        }
+
+    @rule(name=workers)
+    def leave(self, name: str) -> None:
+        owned = len(self.station.dump().owned[name])
+        assert self.worker(name).leave() == owned
+
+    # Always
+
+    @invariant()
+    def everything_holds(self) -> None:
+        dump = self.station.check()
+        assert set(dump.hashes["results"]) | set(dump.zsets["dead"]) == self.ended
+        assert dump.bodies | self.ended == set(self.enqueued)
+
+    def teardown(self) -> None:
+        try:
+            self.drain()
+        finally:
+            self.station.erase()
+            self.station.close()
+
+    def drain(self) -> None:
+        """From wherever it stands, one more worker brings everything to an end."""
+        last = self.station.worker("last")
+        for _ in range(10):
+            self.station.advance(LEASE_OVER_MS)
+            for lost in last.beat().lost_workers:
+                last.recover(lost)
+            while leases := last.take(100):
+                assert last.complete(*leases) == b"1" * len(leases)
+            if len(self.station.dump().bodies) == len(self.station.dump().zsets["dead"]):
+                break
+        for name in (*NAMES, "last"):
+            self.worker(name).leave()
+        if dead := list(self.station.check().zsets["dead"]):
+            self.station.limit(max_failed=0)
+            assert last.sweep() == (0, len(dead))
+        dump = self.station.check()
+        check_drained(dump)
+        assert dump.zsets["workers"] == {}
+
+
+@pytest.mark.timeout(120)
+def test_whatever_two_workers_do_no_task_is_lost_or_doubled(engine: Engine) -> None:
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        lambda: TwoWorkers(engine),
+        settings=settings(
+            max_examples=120,
+            stateful_step_count=50,
+            deadline=None,
+            database=None,
+            print_blob=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
