@@ -11,10 +11,10 @@ from .errors import (
 from .handle import TaskHandle
 from .service import TaskQueueService
 from .task import Task, TaskError, TaskPage, TaskPriority, TaskRequest, TaskStatus
+from .tasks import task
 
 # isort: split
 # After the module of the same name: whoever binds `task` last is what type checkers see.
-from .handlers import task
 
 __all__ = [
     "EnqueueError",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .service import TaskQueueService
+
 if TYPE_CHECKING:
     from .task import TaskStatus
 
@@ -18,8 +20,6 @@ class TaskHandle:
     @property
     def status(self) -> TaskStatus | None:
         """Where the task is; None when nobody knows it (any more)."""
-        from .service import TaskQueueService  # noqa: PLC0415 - the service imports the tasks
-
         task = TaskQueueService.get_task_status(self.id)
         return task.status if task else None
 
@@ -36,6 +36,4 @@ class TaskHandle:
 
     def get(self, timeout: float | None = None) -> Any:
         """Wait up to *timeout* seconds (None: as long as it takes) for the result; raises as `result` does."""
-        from .service import TaskQueueService  # noqa: PLC0415 - as above
-
         return TaskQueueService.get_result(self.id, timeout)

@@ -1,12 +1,10 @@
-"""Which function does which task: the registry, and the @task decorator."""
+"""Which function does which task: the registry of this process."""
 
 from __future__ import annotations
 
-import functools
-import inspect
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal
 
 from .checks import check_delay, check_max_retries, check_name, check_priority
 from .ids import check_queue
@@ -14,11 +12,7 @@ from .ids import check_queue
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .handle import TaskHandle
     from .task import TaskPriority
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,96 +75,3 @@ class HandlerRegistry(dict[str, Handler]):
 
 registry = HandlerRegistry()
 """The handlers of this process."""
-
-
-class TaskFunction(Generic[P, R]):
-    """A function that is also a task. Calling it runs it here; `enqueue` has a worker run it."""
-
-    def __init__(self, function: Callable[P, R], handler: Handler) -> None:
-        self.name = handler.name
-        self._function = function
-        functools.update_wrapper(self, function)
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the function here and now."""
-        return self._function(*args, **kwargs)
-
-    def enqueue(self, **payload: Any) -> TaskHandle:
-        """Enqueue the task with these fields as its payload.
-
-        Raises:
-            ValueError, TypeError: the payload is no JSON object.
-            QueueUnavailableError: the server is not there.
-        """
-        from .handle import TaskHandle  # noqa: PLC0415 - the service imports this module
-        from .service import TaskQueueService  # noqa: PLC0415 - as above
-
-        return TaskHandle(TaskQueueService.enqueue_task(self.name, payload))
-
-    def __repr__(self) -> str:
-        return f"<task {self.name!r}>"
-
-
-@overload
-def task(function: Callable[P, R], /) -> TaskFunction[P, R]: ...
-@overload
-def task(
-    *,
-    name: str | None = None,
-    max_retries: int | None = None,
-    retry_delay_seconds: float | None = None,
-    queue: str | None = None,
-    priority: TaskPriority | None = None,
-) -> Callable[[Callable[P, R]], TaskFunction[P, R]]: ...
-def task(  # noqa: PLR0913 - the policy, keyword by keyword
-    function: Callable[P, R] | None = None,
-    /,
-    *,
-    name: str | None = None,
-    max_retries: int | None = None,
-    retry_delay_seconds: float | None = None,
-    queue: str | None = None,
-    priority: TaskPriority | None = None,
-) -> TaskFunction[P, R] | Callable[[Callable[P, R]], TaskFunction[P, R]]:
-    """Make a function a task: `@task`, or `@task(max_retries=5, retry_delay_seconds=5)`.
-
-    Args:
-        function: takes the payload, a dict; plain or `async def`. What it returns is the task's result (JSON).
-        name: the task's name; the function's own unless given.
-        max_retries: how often a failed attempt is tried again.
-        retry_delay_seconds: seconds between attempts, the same each time.
-        queue: where it is enqueued unless told otherwise.
-        priority: with which priority, likewise.
-
-    Raises:
-        ValueError: another function has that name already, or an option is out of range.
-    """
-
-    def decorate(function: Callable[P, R]) -> TaskFunction[P, R]:
-        task_name = name or str(getattr(function, "__name__", ""))
-        earlier = registry.get(task_name)
-        if earlier and earlier.origin == "application" and not _same_place(earlier.function, function):
-            raise ValueError(
-                f"two functions are called task {task_name!r}: {_place(earlier.function)} and {_place(function)}; "
-                "give one of them another name: @task(name=...)"
-            )
-        handler = Handler(task_name, function, Policy(max_retries, retry_delay_seconds, queue, priority))
-        registry.register(handler)
-        return TaskFunction(function, handler)
-
-    return decorate if function is None else decorate(function)
-
-
-def _same_place(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
-    # A module that is reloaded, or run as __main__ and imported, defines the same function again.
-    return _code(one) is not None and _code(one) == _code(other)
-
-
-def _code(function: Callable[..., Any]) -> tuple[str, int] | None:
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    return (code.co_filename, code.co_firstlineno) if code else None
-
-
-def _place(function: Callable[..., Any]) -> str:
-    module = getattr(function, "__module__", "?")
-    return f"{module}.{getattr(function, '__qualname__', repr(function))}"

@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .scripts import Script
-
-PRIORITIES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +12,9 @@ class QueueKeys:
     namespace: str
     queue: str
     worker: str
-    _of_script: dict[str, tuple[bytes, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _named: dict[tuple[str, ...], tuple[bytes, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def key(self, name: str) -> bytes:
         """Return one key by its name; "ready:1" is the ready list of priority 1."""
@@ -36,17 +32,11 @@ class QueueKeys:
         """The channel on which ends of awaited tasks are published."""
         return self.key("ended")
 
-    def of(self, script: Script) -> tuple[bytes, ...]:
-        """Return the keys a script declares, in its order."""
-        keys = self._of_script.get(script.name)
+    def named(self, names: tuple[str, ...]) -> tuple[bytes, ...]:
+        """Return the keys of these names, in their order."""
+        keys = self._named.get(names)
         if keys is None:
-            names: list[str] = []
-            for name in script.keys:
-                if name == f"ready[{PRIORITIES}]":
-                    names += [f"ready:{priority}" for priority in range(PRIORITIES)]
-                else:
-                    names.append(name)
-            keys = self._of_script[script.name] = tuple(map(self.key, names))
+            keys = self._named[names] = tuple(map(self.key, names))
         return keys
 
 

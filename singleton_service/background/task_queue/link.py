@@ -7,8 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from redis.exceptions import (
+    ClusterDownError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from singleton_service.background.engine import EngineError
@@ -24,19 +32,10 @@ if TYPE_CHECKING:
 
     Command = tuple[bytes | str | int, ...]
 
-# What a server says while it can't take writes, for now or until someone makes room.
-_UNAVAILABLE = (
-    "LOADING",
-    "READONLY",
-    "MASTERDOWN",
-    "MISCONF",
-    "OOM",
-    "NOREPLICAS",
-    "CLUSTERDOWN",
-    "TRYAGAIN",
-    "max number",
-)
-
+# What a server says while it can't take writes, for now or until someone makes room. redis-py knows some by class and
+# cuts the word off; the others come with it.
+_FULL_OR_AWAY = (OutOfMemoryError, ReadOnlyError, ClusterDownError, TryAgainError)
+_FULL_OR_AWAY_WORDS = ("LOADING", "MISCONF", "NOREPLICAS", "OOM")
 _GONE = (RedisConnectionError, RedisTimeoutError, EngineError, OSError)
 
 
@@ -152,10 +151,11 @@ class Link:
 
     def _refusal(self, error: RedisError) -> TaskQueueError:
         text = _reason(error)
-        if any(word in text for word in _UNAVAILABLE):
+        if isinstance(error, _FULL_OR_AWAY) or text.startswith(_FULL_OR_AWAY_WORDS):
             return QueueUnavailableError(self._engine.display_url, text)
         return TaskQueueError(f"the server {self._engine.display_url} refused a command: {text}")
 
 
 def _reason(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).rstrip(".")
+    # Where in a script it happened is of no use to anybody who reads this.
+    return (str(error) or type(error).__name__).partition(" script: ")[0].rstrip(".")

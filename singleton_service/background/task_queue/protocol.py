@@ -64,13 +64,13 @@ class Protocol:
         """Items are (uid, when, body): when is b"0", b"+ms" or b"=ms". The answer counts the new ones."""
         script = self._scripts.enqueue
         flat = [part for item in items for part in item]
-        return script.command(self.keys.of(script), flat, again=int(again), seen_for_ms=SEEN_FOR_MS)
+        return script.command(self.keys, flat, again=int(again), seen_for_ms=SEEN_FOR_MS)
 
     def fetch(self, max_count: int, start_count: int, *, take_suspect: bool = True) -> Command:
         """Ask for leases; `fetched` reads the answer."""
         script = self._scripts.fetch
         return script.command(
-            self.keys.of(script),
+            self.keys,
             worker=self.worker,
             lease_ms=self.limits.lease_ms,
             max_count=max_count,
@@ -97,14 +97,14 @@ class Protocol:
     def start(self, leases: Iterable[Lease]) -> Command:
         """Say that leases which were fetched ahead have begun to run."""
         script = self._scripts.start
-        return script.command(self.keys.of(script), _tokens(leases), worker=self.worker)
+        return script.command(self.keys, _tokens(leases), worker=self.worker)
 
     def complete(self, items: Iterable[tuple[Lease, bytes]], *, again: bool = False) -> Command:
         """Items are (lease, record). The answer has b"1" or b"0" per item, as for all that finish a task."""
         script = self._scripts.complete
         flat = [part for lease, record in items for part in (lease.uid, lease.token, record)]
         return script.command(
-            self.keys.of(script),
+            self.keys,
             flat,
             again=int(again),
             ttl_ms=self.limits.result_ttl_ms,
@@ -118,25 +118,25 @@ class Protocol:
         flat: list[bytes | str | int] = []
         for lease, delay_ms, error in items:
             flat += (lease.uid, lease.token, delay_ms, lease.retry_count + 1, error)
-        return script.command(self.keys.of(script), flat, again=int(again))
+        return script.command(self.keys, flat, again=int(again))
 
     def bury(self, items: Iterable[tuple[Lease, bytes]], *, again: bool = False) -> Command:
         """Items are (lease, error)."""
         script = self._scripts.bury
         flat = [part for lease, error in items for part in (lease.uid, lease.token, error)]
-        return script.command(self.keys.of(script), flat, again=int(again), ended_channel=self.keys.ended_channel)
+        return script.command(self.keys, flat, again=int(again), ended_channel=self.keys.ended_channel)
 
     def release(self, leases: Iterable[Lease]) -> Command:
         """Hand tasks back, unfinished and uncounted."""
         script = self._scripts.release
-        return script.command(self.keys.of(script), _tokens(leases), worker=self.worker)
+        return script.command(self.keys, _tokens(leases), worker=self.worker)
 
     def hold(self, items: Iterable[tuple[Lease, str, bytes]]) -> Command:
         """Items are (lease, reason, error for when it was held too long)."""
         script = self._scripts.hold
         flat = [part for lease, reason, error in items for part in (lease.uid, lease.token, reason, error)]
         return script.command(
-            self.keys.of(script),
+            self.keys,
             flat,
             limit_ms=self.limits.unknown_task_ms,
             ended_channel=self.keys.ended_channel,
@@ -145,7 +145,7 @@ class Protocol:
     def heartbeat(self) -> Command:
         """Renew this worker's leases; `beaten` reads the answer."""
         script = self._scripts.heartbeat
-        return script.command(self.keys.of(script), worker=self.worker, lease_ms=self.limits.lease_ms)
+        return script.command(self.keys, worker=self.worker, lease_ms=self.limits.lease_ms)
 
     @staticmethod
     def beaten(reply: list[Any]) -> Beat:
@@ -157,7 +157,7 @@ class Protocol:
         """Hand on what a dead worker held, a page at a time: handed on, buried, left (-1: it lives)."""
         script = self._scripts.recover
         return script.command(
-            replace(self.keys, worker=lost_worker).of(script),
+            replace(self.keys, worker=lost_worker),
             lost_worker=lost_worker,
             error=error,
             ended_channel=self.keys.ended_channel,
@@ -166,27 +166,27 @@ class Protocol:
     def reconcile(self, held: Iterable[Lease]) -> Command:
         """Hand back leases of this worker that it does not hold. No fetch of it may be under way."""
         script = self._scripts.reconcile
-        return script.command(self.keys.of(script), [lease.uid for lease in held], worker=self.worker)
+        return script.command(self.keys, [lease.uid for lease in held], worker=self.worker)
 
     def leave(self) -> Command:
         """Sign this worker off."""
         script = self._scripts.leave
-        return script.command(self.keys.of(script), worker=self.worker)
+        return script.command(self.keys, worker=self.worker)
 
     def status(self, uids: Sequence[str]) -> Command:
         """Read tasks: five values per uid, see status.lua and codec.decode_task."""
         script = self._scripts.status
-        return script.command(self.keys.of(script), uids)
+        return script.command(self.keys, uids)
 
     def await_end(self, uid: str) -> Command:
         """Ask to be told of a task's end; the answer is b"ended", b"unknown" or b"waiting"."""
         script = self._scripts.await_end
-        return script.command(self.keys.of(script), uid=uid, now_token=1)
+        return script.command(self.keys, uid=uid, now_token=1)
 
     def stats(self) -> Command:
         """Count; `counted` reads the answer."""
         script = self._scripts.stats
-        return script.command(self.keys.of(script))
+        return script.command(self.keys)
 
     @staticmethod
     def counted(reply: list[Any]) -> dict[str, int]:
@@ -202,7 +202,7 @@ class Protocol:
         script = self._scripts.sweep
         limits = self.limits
         return script.command(
-            self.keys.of(script),
+            self.keys,
             max_results=limits.max_results,
             failed_ttl_ms=limits.failed_ttl_ms,
             max_failed=limits.max_failed,

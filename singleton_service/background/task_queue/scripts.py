@@ -13,20 +13,22 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from .keys import PRIORITIES
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from .keys import QueueKeys
+
 MAX_BATCH = 1000
+PRIORITIES = 4
 
 _HEADER = re.compile(r"^-- (keys|args|items|include): +(.*)$", re.MULTILINE)
+_READY = f"ready[{PRIORITIES}]"
 _CLOCK = "local TEST_OFFSET_MS = 0"
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One verb of the protocol: its text as sent, and what it takes."""
+    """One verb of the protocol: its text as sent, and what it takes. "ready:1" is the ready list of priority 1."""
 
     name: str
     text: bytes
@@ -37,7 +39,7 @@ class Script:
 
     def command(
         self,
-        keys: tuple[bytes, ...],
+        keys: QueueKeys,
         items: Iterable[bytes | str | int] = (),
         **args: bytes | str | int,
     ) -> tuple[bytes | str | int, ...]:
@@ -52,7 +54,7 @@ class Script:
             given = [args[name] for name in self.args]
         except KeyError as error:
             raise TypeError(f"{self.name}.lua takes {self.args}, not {tuple(args)}") from error
-        return (b"EVALSHA", self.sha, len(keys), *keys, *given, *items)
+        return (b"EVALSHA", self.sha, len(self.keys), *keys.named(self.keys), *given, *items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,26 +101,33 @@ def load_scripts(clock_offset_ms: int = 0) -> Scripts:
     def read(name: str) -> Script:
         source = folder.joinpath(f"{name}.lua").read_text(encoding="utf-8")
         header = dict(_HEADER.findall(source))
-        keys = tuple(header.get("keys", "").split())
+        declared = header.get("keys", "").split()
         args = tuple(header.get("args", "").split())
-        parts = [_locals(keys, args)]
+        parts = [_locals(declared, args)]
         for include in header.get("include", "").split():
             shared = folder.joinpath("include", f"{include}.lua").read_text(encoding="utf-8")
             parts.append(shared.replace(_CLOCK, f"local TEST_OFFSET_MS = {clock_offset_ms}"))
         text = "\n".join([*parts, source]).encode()
         # Redis names scripts by SHA-1; nothing is secret here.
         sha = hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()
-        return Script(name, text, sha, keys, args, tuple(header.get("items", "").split()))
+        return Script(name, text, sha, _expanded(declared), args, tuple(header.get("items", "").split()))
 
     names = [name for name in Scripts.__slots__ if name != "await_end"]
     return Scripts(**{name: read(name) for name in names}, await_end=read("await"))
 
 
-def _locals(keys: tuple[str, ...], args: tuple[str, ...]) -> str:
+def _expanded(declared: Iterable[str]) -> tuple[str, ...]:
+    names: list[str] = []
+    for name in declared:
+        names += [f"ready:{priority}" for priority in range(PRIORITIES)] if name == _READY else [name]
+    return tuple(names)
+
+
+def _locals(declared: Iterable[str], args: tuple[str, ...]) -> str:
     lines = []
     index = 1
-    for name in keys:
-        if name == f"ready[{PRIORITIES}]":
+    for name in declared:
+        if name == _READY:
             group = ", ".join(f"KEYS[{index + priority}]" for priority in range(PRIORITIES))
             lines.append(f"local ready = {{ {group} }}")
             index += PRIORITIES
