@@ -7,21 +7,15 @@
 --
 -- again: "1" when an earlier answer may have been lost; then a result of this very lease counts as a yes.
 -- Invariant: a lease is good for one finish. Begins with deletes, so a full server can still be drained.
--- include: time leases batch endings
+-- include: time leases batch repeats endings
 
 local now_ms = server_time()
 local mine, answer, uids = give_up(FIRST_ITEM, 3)
 
-if again == "1" then
-    local repeated = {}
-    for n = 1, #answer do
-        local i = FIRST_ITEM + (n - 1) * 3
-        local done = string.sub(answer, n, n) == "0" and redis.call("HGET", results, ARGV[i])
-        local same = done and string.match(done, "^%d+|(%d+)|") == fence_of(ARGV[i + 1])
-        repeated[n] = same and "1" or string.sub(answer, n, n)
-    end
-    answer = table.concat(repeated)
-end
+answer = or_settled_before(answer, 3, function(i)
+    local done = redis.call("HGET", results, ARGV[i])
+    return done and string.match(done, "^%d+|(%d+)|") == fence_of(ARGV[i + 1])
+end)
 
 if #mine > 0 then
     redis.call("HDEL", body, unpack(uids))

@@ -8,7 +8,7 @@
 -- take_suspect: "1" when the worker runs no suspect. A suspect is leased alone.
 -- Invariant: a uid leaves a ready list only for `running` (or because it has no body: a tombstone).
 -- Begins with a delete, so a full server can still be drained.
--- include: time ready attempts batch
+-- include: time ready sight attempts batch
 
 local PROMOTED, ROUNDS = 100, 10
 
@@ -64,14 +64,7 @@ if #uids == 0 then
     end
 end
 
-local next_ms = -1
-for _, zset in ipairs({ due, held }) do
-    local first = redis.call("ZRANGE", zset, 0, 0, "WITHSCORES")[2]
-    if first then
-        local wait_ms = math.max(0, tonumber(first) - now_ms)
-        next_ms = next_ms < 0 and wait_ms or math.min(next_ms, wait_ms)
-    end
-end
+local next_ms = ms_until_due(now_ms)
 for _, list in ipairs({ suspects, ready[1], ready[2], ready[3], ready[4] }) do
     if redis.call("EXISTS", list) == 1 then
         wake_one()

@@ -6,20 +6,13 @@
 --
 -- Heals a wake-up token that was lost with the dispatcher that took it.
 -- Begins with a delete, so a full server takes no lease from whoever is at work.
--- include: time ready
+-- include: time ready sight
 
 local now_ms = server_time()
 redis.call("ZREM", workers, worker)
 redis.call("ZADD", workers, digits(now_ms + lease_ms), worker)
 
-local next_ms = -1
-for _, zset in ipairs({ due, held }) do
-    local first = redis.call("ZRANGE", zset, 0, 0, "WITHSCORES")[2]
-    if first then
-        local wait_ms = math.max(0, tonumber(first) - now_ms)
-        next_ms = next_ms < 0 and wait_ms or math.min(next_ms, wait_ms)
-    end
-end
+local next_ms = ms_until_due(now_ms)
 if redis.call("EXISTS", suspects, ready[1], ready[2], ready[3], ready[4]) > 0 then
     next_ms = 0
 end

@@ -6,7 +6,7 @@
 -- returns: a string per item: 0 not the caller's, 1 held, 2 failed
 --
 -- The next look comes after 1, 2, 4, ... at most 30 s, so that a task nobody knows costs next to nothing.
--- include: time ready leases attempts endings
+-- include: time ready leases attempts errors endings
 
 local LONGEST_MS = 30000
 

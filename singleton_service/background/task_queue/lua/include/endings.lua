@@ -1,4 +1,4 @@
--- What happens when a task ends for good. Needs keys: dead errors counters waiters; args: ended_channel.
+-- What happens when a task ends for good. Needs keys: dead counters waiters; args: ended_channel; include: errors.
 local MAX_PUBLISHED = 1000
 
 local function tell_waiters(uids)
@@ -10,11 +10,6 @@ local function tell_waiters(uids)
             redis.call("PUBLISH", ended_channel, uids[n])
         end
     end
-end
-
-local function append_error(uid, error)
-    local earlier = redis.call("HGET", errors, uid)
-    redis.call("HSET", errors, uid, earlier and (earlier .. "\n" .. error) or error)
 end
 
 local function bury_task(uid, now_ms, error)
