@@ -243,8 +243,12 @@ class TwoWorkers(RuleBasedStateMachine):
 
 @pytest.mark.timeout(120)
 def test_whatever_two_workers_do_no_task_is_lost_or_doubled(engine: Engine) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        lambda: TwoWorkers(engine),
+    class Here(TwoWorkers):
+        def __init__(self) -> None:
+            super().__init__(engine)
+
+    run_state_machine_as_test(
+        Here,
         settings=settings(
             max_examples=120,
             stateful_step_count=50,
