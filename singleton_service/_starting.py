@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import threading
 import time
+from itertools import groupby
 
 from . import _hooks
 from ._loops import background_loop_for, in_thread, run_on, running_loop
@@ -135,14 +136,12 @@ async def ensure_started_async(roots: Sequence[Service]) -> None:
     is_complete = False
     while not is_complete:
         is_complete = True
-        for service in plan(wanted):
-            if _only_plain_hooks(service):
-                is_complete = await in_thread(
-                    lambda service=service: _bring_up(service, wanted, caller, None),  # type: ignore[misc]
-                    outlives_cancellation=True,
-                )
+        for is_plain, group in groupby(plan(wanted), _only_plain_hooks):
+            if is_plain:
+                is_complete = await _bring_up_in_thread(list(group), wanted, caller)
             else:
-                is_complete = await _bring_up_async(service, wanted, caller, loop)
+                for service in group:
+                    is_complete = is_complete and await _bring_up_async(service, wanted, caller, loop)
             if not is_complete:
                 break
 
@@ -241,6 +240,19 @@ def _bring_up(
         with step:
             wait_here(step.operation)
         _raise_error_of(step.operation, roots)
+
+
+async def _bring_up_in_thread(services: Sequence[Service], roots: Sequence[Service], caller: Operation | None) -> bool:
+    """Bring up services with plain hooks only; cancelled, finish the one that has begun and no more."""
+    is_wanted = [True]
+
+    def bring_up() -> bool:
+        return all(not is_wanted or _bring_up(service, roots, caller, None) for service in services)
+
+    try:
+        return await in_thread(bring_up, outlives_cancellation=True)
+    finally:
+        is_wanted.clear()
 
 
 async def _bring_up_async(

@@ -91,6 +91,8 @@ class _Session:
         self._gate: Operation | None = None
         self._is_nested = False
         self._stopped: set[Service] = set()
+        self._queue: list[Service] = []  # what is left to stop; the last one goes first
+        self._count = -1  # how many services were up when the queue was made or last taken from
         self._errors: list[Exception] = []
 
     def next_wait(self) -> _Pause | None:
@@ -126,17 +128,25 @@ class _Session:
     def next_stop(self) -> tuple[Operation, Record] | None:
         """Take the service that started last off the list, or return None when none is left."""
         with lock:
-            for service in reversed(self._chosen()):
-                if service in self._stopped or service in state.running:
-                    continue
-                self._stopped.add(service)
-                record = state.started.pop(service)
-                service._initialized = False
-                service._loop = None
-                operation = Operation(service, Phase.SHUTDOWN, self._gate or self._caller)
-                state.running[service] = operation
-                return operation, record
-            return None
+            if len(state.started) != self._count:  # at first, and when a hook started something
+                self._queue = [
+                    service
+                    for service in self._chosen()
+                    if service not in self._stopped and service not in state.running
+                ]
+            record = None
+            while record is None:
+                if not self._queue:
+                    return None
+                service = self._queue.pop()
+                record = state.started.pop(service, None)  # a hook may have forced it to start anew
+            self._stopped.add(service)
+            self._count = len(state.started)
+            service._initialized = False
+            service._loop = None
+            operation = Operation(service, Phase.SHUTDOWN, self._gate or self._caller)
+            state.running[service] = operation
+            return operation, record
 
     def _chosen(self) -> list[Service]:
         if self._services is None:
