@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
     from .link import Command
 
-# A caller who enqueues must have an answer within two seconds, good or bad.
-CALLER_PATIENCE_S = 1.4
-_CALLER_READ_TIMEOUT_S = 1.5
+# A caller must have an answer within two seconds, good or bad: no attempt begins later than this, and none takes longer
+# than a read may (connecting may take 1 s as well).
+_LAST_ATTEMPT_S = 0.9
+_CALLER_READ_TIMEOUT_S = 1.0
 _LONGEST_BLOCK_S = 10.0
 
 
@@ -98,7 +99,7 @@ class QueueClient:
             make: gives the command; called with True once an earlier answer may have been lost.
 
         Raises:
-            QueueUnavailableError: the server did not answer for about 1.5 seconds.
+            QueueUnavailableError: the server did not answer for up to two seconds.
             ProtocolVersionError: a newer version has written there.
         """
 
@@ -112,14 +113,14 @@ class QueueClient:
         """Send commands that change nothing and return their replies.
 
         Raises:
-            QueueUnavailableError: the server did not answer for about 1.5 seconds.
+            QueueUnavailableError: the server did not answer for up to two seconds.
         """
         replies: list[Any] = self._patiently(lambda _again: self.link.run(commands))
         return replies
 
     def _patiently(self, send: Callable[[bool], Any]) -> Any:
         """Call *send* until it works, through a server's short absence."""
-        give_up_at = time.monotonic() + CALLER_PATIENCE_S
+        give_up_at = time.monotonic() + _LAST_ATTEMPT_S
         failures = 0
         while True:
             try:

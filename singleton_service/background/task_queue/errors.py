@@ -14,23 +14,22 @@ class TaskQueueError(Exception):
 
 
 class QueueUnavailableError(TaskQueueError):
-    """The server does not answer, or answers that it can't take anything.
+    """The server does not answer, or answers that it can't take anything. What it had acknowledged is not lost.
 
     Attributes:
         url: the server's address, without secrets.
         reason: what it or the operating system said.
+        advice: what to try.
     """
 
-    def __init__(self, url: str, reason: str) -> None:
-        super().__init__(url, reason)
+    def __init__(self, url: str, reason: str, advice: str = "Check that it runs and that REDIS_URL names it.") -> None:
+        super().__init__(url, reason, advice)
         self.url = url
         self.reason = reason
+        self.advice = advice
 
     def __str__(self) -> str:
-        return (
-            f"the task queue's server {self.url} is not available: {self.reason}. "
-            "Check that it runs and that REDIS_URL names it; nothing was lost that had been acknowledged."
-        )
+        return f"the task queue's server {self.url} is not available: {self.reason}. {self.advice}"
 
 
 class EnqueueError(TaskQueueError):

@@ -74,7 +74,7 @@ class Link:
                     replies[n] = reply
         except _GONE as error:
             self.close()
-            raise QueueUnavailableError(self._engine.display_url, _reason(error)) from error
+            raise self._gone(error) from error
         except BaseException:
             # An answer may still be on its way; it must not be taken for the next command's.
             self.close()
@@ -91,7 +91,7 @@ class Link:
             self._connection.send_packed_command(self._connection.pack_commands([command]))
         except _GONE as error:
             self.close()
-            raise QueueUnavailableError(self._engine.display_url, _reason(error)) from error
+            raise self._gone(error) from error
 
     def receive(self) -> Any:
         """Wait for the reply to `send`."""
@@ -99,7 +99,7 @@ class Link:
             return self._connection.read_response(disable_decoding=True)
         except _GONE as error:
             self.close()
-            raise QueueUnavailableError(self._engine.display_url, _reason(error)) from error
+            raise self._gone(error) from error
         except ResponseError as error:
             raise self._refusal(error) from error
 
@@ -109,7 +109,7 @@ class Link:
             return bool(self._connection.can_read(timeout_s))
         except _GONE as error:
             self.close()
-            raise QueueUnavailableError(self._engine.display_url, _reason(error)) from error
+            raise self._gone(error) from error
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for `select`; connects when needed."""
@@ -117,7 +117,7 @@ class Link:
             self._open()
         except _GONE as error:
             self.close()
-            raise QueueUnavailableError(self._engine.display_url, _reason(error)) from error
+            raise self._gone(error) from error
         # redis-py has no public name for it.
         return int(self._connection._sock.fileno())
 
@@ -149,10 +149,20 @@ class Link:
         assert isinstance(sha, bytes)
         return (b"EVAL", self._scripts.text_of(sha), *command[2:])
 
+    def _gone(self, error: BaseException) -> QueueUnavailableError:
+        if self._engine.is_embedded:
+            return self._unavailable(_reason(error), "It is started again by itself; server.log beside it says more.")
+        return self._unavailable(_reason(error))
+
+    def _unavailable(self, reason: str, *advice: str) -> QueueUnavailableError:
+        return QueueUnavailableError(self._engine.display_url, reason, *advice)
+
     def _refusal(self, error: RedisError) -> TaskQueueError:
         text = _reason(error)
         if isinstance(error, _FULL_OR_AWAY) or text.startswith(_FULL_OR_AWAY_WORDS):
-            return QueueUnavailableError(self._engine.display_url, text)
+            return self._unavailable(
+                text, "It takes writes again once there is room, or once it has what it waits for."
+            )
         return TaskQueueError(f"the server {self._engine.display_url} refused a command: {text}")
 
 

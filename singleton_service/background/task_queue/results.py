@@ -9,6 +9,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
+from .bell import Bell
 from .errors import QueueUnavailableError
 from .outage import backoff_s
 
@@ -20,7 +21,7 @@ logger = logging.getLogger("singleton_service.task_queue")
 
 _LOOK_ANYWAY_S = 5.0
 _SUBSCRIPTION_READ_TIMEOUT_S = 30.0
-_STOP_CHECK_S = 0.5
+_LONGEST_SILENCE_S = 60.0
 
 
 class EndingWatch:
@@ -34,6 +35,7 @@ class EndingWatch:
         self._asked: set[str] = set()
         self._subscribed: set[str] = set()
         self._stopping = threading.Event()
+        self._bell = Bell()
         self._thread: threading.Thread | None = None
 
     def wait(self, queue: str, uid: str, timeout_s: float) -> bool:
@@ -41,7 +43,9 @@ class EndingWatch:
         woken = threading.Event()
         with self._lock:
             self._waiting.setdefault((queue, uid), set()).add(woken)
-            self._queues.add(queue)
+            if queue not in self._queues:
+                self._queues.add(queue)
+                self._bell.ring()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._listen, name="task-queue-results", daemon=True)
                 self._thread.start()
@@ -62,9 +66,11 @@ class EndingWatch:
     def stop(self) -> None:
         """Stop listening; whoever waits looks once more."""
         self._stopping.set()
+        self._bell.ring()
         self._wake_all()
         if self._thread is not None:
             self._thread.join()
+        self._bell.close()
 
     def _listen(self) -> None:
         link = self._client.new_link(_SUBSCRIPTION_READ_TIMEOUT_S)
@@ -87,7 +93,7 @@ class EndingWatch:
         for queue in self._queues - self._asked:
             link.send(b"SUBSCRIBE", self._client.protocol(queue).keys.ended_channel)
             self._asked.add(queue)
-        if not link.has_reply(_STOP_CHECK_S):
+        if not self._bell.listen(link, _LONGEST_SILENCE_S):
             return
         kind, channel, uid = link.receive()
         queue = channel.decode().rpartition("{")[2].rpartition("}")[0]

@@ -131,7 +131,7 @@ class TaskQueueService(BaseService):
 
         Raises:
             ValueError, TypeError: an argument can't be used; nothing was written.
-            QueueUnavailableError: no answer from the server within about 1.5 seconds.
+            QueueUnavailableError: no answer from the server within two seconds.
         """
         request = TaskRequest(name, payload, delay_seconds, max_retries, queue, priority, eta, task_id)
         return cls._enqueue(request)
@@ -386,7 +386,10 @@ class TaskQueueService(BaseService):
                 raise TaskFailedError(task_id, task.error_message or "no message")
             left_s = float("inf") if ends_at is None else ends_at - time.monotonic()
             if left_s <= 0 or cls._endings is None:
-                raise TimeoutError(f"task {task_id!r} is {task.status.value}, not finished after {timeout} seconds")
+                why = f" ({task.held_reason})" if task.held_reason else ""
+                raise TimeoutError(
+                    f"task {task_id!r} is {task.status.value}, not finished after {timeout} seconds{why}"
+                )
             cls._endings.wait(*parts, left_s)
 
     @classmethod

@@ -48,6 +48,7 @@ class Execution:
         self._loop = loop
         self._retry_base_s = retry_base_s
         self._retry_cap_s = retry_cap_s
+        self._unknown: set[str] = set()
 
     def run(self, job: Job) -> None:
         """Call the handler and write the ending into the job. Never raises."""
@@ -60,6 +61,15 @@ class Execution:
         handler = self._handlers.get(name)
         if handler is None:
             self._hold(job, f"No handler registered for task: {name}")
+            if name not in self._unknown:
+                # Once per name: the commonest reason is a module that was not imported.
+                self._unknown.add(name)
+                logger.warning(
+                    "task %s is held: this worker has no handler for %r. Import the module that defines it before the "
+                    "workers start; other workers that know it may take the task",
+                    lease.id,
+                    name,
+                )
             return
         job.has_begun = True
         began = time.perf_counter()

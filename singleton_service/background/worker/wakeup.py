@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import select
-import socket
 import time
 from typing import TYPE_CHECKING
+
+from singleton_service.background.task_queue.bell import Bell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,19 +28,13 @@ class WakeUp:
         self._queue_of = {client.protocol(queue).keys.wake: queue for queue in queues}
         self._armed_at: float | None = None
         self._sleeping = False
-        self._bell, self._clapper = socket.socketpair()
-        self._bell.setblocking(False)
-        self._clapper.setblocking(False)
+        self._bell = Bell()
 
     def ring(self) -> None:
         """Wake the sleeper, now or when it next lies down."""
         if self._sleeping:
             self._sleeping = False
-            try:
-                self._clapper.send(b"!")
-            except (BlockingIOError, OSError):
-                # Full: it rings already. Closed: nobody sleeps any more.
-                return
+            self._bell.ring()
 
     def arm(self) -> None:
         """Ask the server for a token, unless that is under way."""
@@ -62,31 +56,17 @@ class WakeUp:
 
     def sleep(self, timeout_s: float) -> str | None:
         """Sleep until rung, woken by a token or *timeout_s* is over; return the token's queue."""
-        # poll, not select: a web process may have more than 1,024 descriptors.
-        poll = select.poll()
-        poll.register(self._bell, select.POLLIN)
-        if self._armed_at is not None:
-            if self._link.has_reply():
-                timeout_s = 0
-            poll.register(self._link.fileno(), select.POLLIN)
-        poll.poll(min(timeout_s, _GIVEN_UP_AFTER_S) * 1000)
+        link = self._link if self._armed_at is not None else None
+        has_answer = self._bell.listen(link, min(timeout_s, _GIVEN_UP_AFTER_S))
         self._sleeping = False
-        self._silence()
-        if self._armed_at is None or not self._link.has_reply():
+        if not has_answer:
             return None
-        reply = self._link.receive()
+        # Before the answer is read: it may be a refusal, and then there is none under way either.
         self._armed_at = None
+        reply = self._link.receive()
         return self._queue_of[reply[0]] if reply else None
 
     def close(self) -> None:
         """Close the connection and the bell."""
         self.disarm()
         self._bell.close()
-        self._clapper.close()
-
-    def _silence(self) -> None:
-        try:
-            while self._bell.recv(64):
-                pass
-        except BlockingIOError:
-            return
