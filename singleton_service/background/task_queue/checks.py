@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from .codec import to_json
@@ -89,7 +88,8 @@ def check_delay(name: str, seconds: object) -> float:
     """
     if not isinstance(seconds, (int, float)) or isinstance(seconds, bool):
         raise TypeError(f"{name} {seconds!r} is {_a(seconds)}, it must be a number of seconds, 0 or more")
-    if not math.isfinite(seconds) or not 0 <= seconds <= MAX_DELAY_SECONDS:
+    # NaN is in no range, and an integer may be too large for math.isfinite.
+    if not 0 <= seconds <= MAX_DELAY_SECONDS:
         raise ValueError(f"{name} {seconds} is out of range: 0 (now) to {MAX_DELAY_SECONDS} seconds (100 years)")
     return float(seconds)
 
@@ -116,9 +116,12 @@ def check_eta(eta: object) -> int:
     if not isinstance(eta, datetime):
         raise TypeError(f"eta {eta!r} is {_a(eta)}, it must be a datetime; for seconds from now use delay_seconds")
     try:
-        return max(0, round(eta.timestamp() * 1000))
+        ms = max(0, round(eta.timestamp() * 1000))
+        # Whoever reads the task will want a datetime back, and the last moments of 9999 have none to round up to.
+        datetime.fromtimestamp(ms / 1000, UTC)
     except (OverflowError, OSError, ValueError) as error:
         raise ValueError(f"eta {eta!r} is out of range: {error}") from error
+    return ms
 
 
 def _a(value: Any) -> str:
