@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 BODY_VERSION = b"1"
 RECORD_VERSION = b"1"
 MAX_TRACEBACK_CHARS = 16_384
+_TRACEBACK_HEAD_CHARS = 2048
+_TRACEBACK_GAP = "\n  [...]\n"
 _UNREADABLE: dict[str, Any] = {"n": "(written by a newer version)", "c": 0, "m": 0, "p": {}}
 
 _compact = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
@@ -94,7 +96,8 @@ def encode_error(when: datetime, kind: str, message: str, traceback: str | None)
     """Write one failed attempt as one line of JSON."""
     if traceback is not None and len(traceback) > MAX_TRACEBACK_CHARS:
         # The end of a traceback says what happened; the middle of a deep recursion says nothing.
-        traceback = traceback[:2048] + "\n  [...]\n" + traceback[2048 - MAX_TRACEBACK_CHARS :]
+        tail_chars = MAX_TRACEBACK_CHARS - _TRACEBACK_HEAD_CHARS - len(_TRACEBACK_GAP)
+        traceback = traceback[:_TRACEBACK_HEAD_CHARS] + _TRACEBACK_GAP + traceback[-tail_chars:]
     return to_json({"w": _to_ms(when), "t": kind, "m": message, "tb": traceback})
 
 

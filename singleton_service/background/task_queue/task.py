@@ -39,7 +39,7 @@ class TaskPriority(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class TaskError:
-    """One failed attempt. `when` is aware UTC; `traceback` is text, at most 16 KiB."""
+    """One failed attempt. `when` is aware UTC; `traceback` is text, at most 16,384 characters."""
 
     when: datetime
     type: str
