@@ -23,9 +23,10 @@ class TaskFunction(Generic[P, R]):
     """A function that is also a task. Calling it runs it here; `enqueue` has a worker run it."""
 
     def __init__(self, function: Callable[P, R], handler: Handler) -> None:
+        functools.update_wrapper(self, function)
+        # After the wrapping, which copies attributes: what is decorated may be a task already, under another name.
         self.name = handler.name
         self._function = function
-        functools.update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now."""
