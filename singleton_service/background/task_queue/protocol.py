@@ -97,7 +97,7 @@ class Protocol:
     def start(self, leases: Iterable[Lease]) -> Command:
         """Say that leases which were fetched ahead have begun to run."""
         script = self._scripts.start
-        return script.command(self.keys, _tokens(leases), worker=self.worker)
+        return script.command(self.keys, _tokens(leases))
 
     def complete(self, items: Iterable[tuple[Lease, bytes]], *, again: bool = False) -> Command:
         """Items are (lease, record). The answer has b"1" or b"0" per item, as for all that finish a task."""
@@ -129,7 +129,7 @@ class Protocol:
     def release(self, leases: Iterable[Lease]) -> Command:
         """Hand tasks back, unfinished and uncounted."""
         script = self._scripts.release
-        return script.command(self.keys, _tokens(leases), worker=self.worker)
+        return script.command(self.keys, _tokens(leases))
 
     def hold(self, items: Iterable[tuple[Lease, str, bytes]]) -> Command:
         """Items are (lease, reason, error for when it was held too long)."""

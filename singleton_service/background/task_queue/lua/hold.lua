@@ -1,12 +1,12 @@
 -- Set leased tasks aside for a while, uncounted; fail those held longer than they may be.
 --
--- keys:    body ready[4] running owned attempts errors held reasons dead counters waiters wake
+-- keys:    body running owned attempts errors held reasons dead counters waiters wake
 -- args:    limit_ms ended_channel
 -- items:   uid lease reason error
 -- returns: a string per item: 0 not the caller's, 1 held, 2 failed
 --
 -- The next look comes after 1, 2, 4, ... at most 30 s, so that a task nobody knows costs next to nothing.
--- include: time ready leases attempts errors endings
+-- include: time ready leases attempts errors burial endings
 
 local LONGEST_MS = 30000
 

@@ -6,7 +6,7 @@
 --
 -- `owned` is the lost worker's; it is only an index, `running` decides. Not started: no crash counted. First crash:
 -- back to the head. Second: a suspect, leased alone. Third: buried. Crashes never use up retries.
--- include: time ready leases attempts errors endings
+-- include: time ready leases attempts errors burial endings
 
 local BATCH = 500
 

@@ -1,7 +1,6 @@
 -- Hand leased tasks back unfinished and uncounted, to the head of their list.
 --
 -- keys:    body ready[4] suspects running owned attempts wake
--- args:    worker
 -- items:   uid lease
 -- returns: a string of 1 and 0 per item: was it the caller's
 -- include: ready leases attempts

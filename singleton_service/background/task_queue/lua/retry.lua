@@ -1,6 +1,6 @@
 -- Put failed tasks back, due after a delay, if the caller still holds them.
 --
--- keys:    body ready[4] due running owned attempts errors reasons counters wake
+-- keys:    body due running owned attempts errors reasons counters wake
 -- args:    again
 -- items:   uid lease delay_ms retries error
 -- returns: a string of 1 and 0 per item: was it the caller's

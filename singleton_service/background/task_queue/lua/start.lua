@@ -1,7 +1,6 @@
 -- Note that leased tasks have begun to run: from now on a crash counts against them.
 --
 -- keys:    running owned
--- args:    worker
 -- items:   uid lease
 -- returns: how many are still the caller's
 --

@@ -1,6 +1,6 @@
 -- Count what is in a queue, in constant time.
 --
--- keys:    body ready[4] suspects due held running finished dead workers counters
+-- keys:    ready[4] suspects due held running finished dead workers counters
 -- returns: ready, suspects, due, held, running, finished, dead, workers, then name and value of each counter
 
 local answer = { 0, redis.call("LLEN", suspects) }

@@ -1,4 +1,4 @@
--- What happens when a task ends for good. Needs keys: dead counters waiters; args: ended_channel; include: errors.
+-- Telling who waits that tasks have ended for good. Needs keys: waiters; args: ended_channel.
 local MAX_PUBLISHED = 1000
 
 local function tell_waiters(uids)
@@ -10,10 +10,4 @@ local function tell_waiters(uids)
             redis.call("PUBLISH", ended_channel, uids[n])
         end
     end
-end
-
-local function bury_task(uid, now_ms, error)
-    append_error(uid, error)
-    redis.call("ZADD", dead, digits(now_ms), uid)
-    redis.call("HINCRBY", counters, "failed", 1)
 end

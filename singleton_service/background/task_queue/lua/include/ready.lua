@@ -1,4 +1,4 @@
--- Which ready list a task belongs to. Needs keys: body ready[4]; wake for wake_one.
+-- Which ready list a task belongs to, and waking somebody for it. Needs keys: body wake.
 local EQUALS = 61
 
 local function priority_of(uid)

@@ -1,0 +1,138 @@
+"""The loader: a script's header is the truth about what it takes, and the script keeps to it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from importlib.resources import files
+from typing import Any
+
+import pytest
+
+from singleton_service.background.task_queue.keys import QueueKeys
+from singleton_service.background.task_queue.scripts import Script, Scripts, load_scripts
+
+LUA = files("singleton_service.background.task_queue").joinpath("lua")
+SCRIPTS: list[Script] = [getattr(load_scripts(), field.name) for field in dataclasses.fields(Scripts)]
+KEYS = QueueKeys("ns", "q", "w")
+each_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+
+
+def text_of(script: Script) -> str:
+    return script.text.decode()
+
+
+def code_of(script: Script) -> str:
+    """Return the text without comments and without the locals that the loader wrote."""
+    _, _, code = text_of(script).partition("local FIRST_ITEM =")
+    return "\n".join(line.partition("--")[0] for line in code.splitlines()[1:])
+
+
+def test_every_file_is_a_script_and_every_script_a_file() -> None:
+    assert {script.name for script in SCRIPTS} == {
+        entry.name.removesuffix(".lua") for entry in LUA.iterdir() if entry.name.endswith(".lua")
+    }
+
+
+def test_every_include_is_included() -> None:
+    included = set(
+        re.findall(r"\w+", " ".join(re.findall(r"^-- include: (.*)$", "\n".join(map(text_of, SCRIPTS)), re.MULTILINE)))
+    )
+    assert included == {entry.name.removesuffix(".lua") for entry in LUA.joinpath("include").iterdir()}
+
+
+@each_script
+def test_what_a_header_declares_the_script_uses(script: Script) -> None:
+    declared = {"ready" if name.startswith("ready:") else name for name in script.keys} | set(script.args)
+    used = set(re.findall(r"\w+", code_of(script)))
+    assert declared - used == set()
+
+
+@each_script
+def test_what_a_script_uses_its_header_declares(script: Script) -> None:
+    # A name without a `local` is a global, which the server refuses when it comes to that line, perhaps years later.
+    known = {"KEYS", "ARGV", "redis", "string", "table", "math", "tonumber", "ipairs", "unpack", "local", "function"}
+    known |= {"if", "then", "else", "elseif", "end", "for", "in", "do", "while", "not", "and", "or"}
+    known |= {"return", "nil", "true", "false", "break", "repeat", "until"}
+    code = re.sub(r'"[^"\n]*"', '""', code_of(script))
+    header = text_of(script).partition("local FIRST_ITEM =")[0] + "local FIRST_ITEM = 1\n"
+    for names in re.findall(r"local (?!function)([\w, ]+)", header + code):
+        known |= set(re.findall(r"\w+", names))
+    for name, parameters in re.findall(r"local function (\w+)\(([^)]*)\)", code):
+        known |= {name, *re.findall(r"\w+", parameters)}
+    for names in re.findall(r"for ([\w, ]+) (?:=|in)", code):
+        known |= set(re.findall(r"\w+", names))
+    fields = set(re.findall(r"[.](\w+)", code))
+    used = set(re.findall(r"\b[A-Za-z_]\w*", code))
+    assert used - known - fields == set()
+
+
+@each_script
+def test_a_script_names_no_key_but_those_it_is_given(script: Script) -> None:
+    # A cluster would refuse it, and a test of the slots would not see it.
+    for called in re.findall(r"redis\.call\(([^)]*)", code_of(script)):
+        assert not re.match(r'"\w+", *"', called), called
+
+
+@each_script
+def test_a_script_never_looks_for_keys_or_reads_without_bound(script: Script) -> None:
+    assert not re.search(r'"(KEYS|SCAN|LREM|SMEMBERS|FLUSH\w*)"', text_of(script))
+
+
+@each_script
+def test_a_script_says_what_comes_back(script: Script) -> None:
+    source = LUA.joinpath(f"{script.name}.lua").read_text()
+    assert source.startswith("-- ")
+    assert "\n-- keys:" in source
+    assert "\n-- returns:" in source
+
+
+@each_script
+def test_arguments_go_by_name_and_a_wrong_one_is_refused(script: Script) -> None:
+    given: dict[str, Any] = {name: number for number, name in enumerate(script.args)}
+    command = script.command(KEYS, ["item"], **given)
+    count = len(script.keys)
+    assert command == (b"EVALSHA", script.sha, count, *map(KEYS.key, script.keys), *range(len(script.args)), "item")
+    with pytest.raises(TypeError, match=f"{script.name}.lua takes"):
+        script.command(KEYS, **given, surprise=1)
+    if script.args:
+        with pytest.raises(TypeError, match=f"{script.name}.lua takes"):
+            script.command(KEYS)
+        wrong = dict(given)
+        wrong["surprise"] = wrong.pop(script.args[0])
+        with pytest.raises(TypeError, match=f"{script.name}.lua takes"):
+            script.command(KEYS, **wrong)
+
+
+@each_script
+def test_a_script_is_found_by_the_name_the_server_has_for_it(script: Script) -> None:
+    assert script.sha == hashlib.sha1(script.text).hexdigest().encode()
+    assert load_scripts().text_of(script.sha) == script.text
+
+
+def test_no_two_scripts_are_one() -> None:
+    assert len({script.sha for script in SCRIPTS}) == len(SCRIPTS)
+    with pytest.raises(KeyError):
+        load_scripts().text_of(b"0" * 40)
+
+
+def test_only_a_test_has_a_clock_of_its_own() -> None:
+    assert all("TEST_OFFSET_MS = 0" in text_of(s) for s in SCRIPTS if "TEST_OFFSET_MS" in text_of(s))
+    moved = load_scripts(5000)
+    assert "TEST_OFFSET_MS = 5000" in text_of(moved.fetch)
+    assert moved.fetch.sha != load_scripts().fetch.sha
+    assert load_scripts() is load_scripts()
+
+
+def test_ready_is_a_list_of_keys_lowest_priority_first() -> None:
+    fetch = load_scripts().fetch
+    assert fetch.keys[1:5] == ("ready:0", "ready:1", "ready:2", "ready:3")
+    assert "local ready = { KEYS[2], KEYS[3], KEYS[4], KEYS[5] }\nlocal suspects = KEYS[6]" in text_of(fetch)
+
+
+def test_keys_are_spelled_with_the_queue_in_braces() -> None:
+    assert KEYS.key("body") == b"ns:{q}:body"
+    assert KEYS.key("owned") == b"ns:{q}:owned:w"
+    assert KEYS.wake == b"ns:{q}:wake"
+    assert KEYS.ended_channel == b"ns:{q}:ended"
