@@ -1,0 +1,42 @@
+"""Errors are records: they say what to do, and arrive whole in another process."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+
+from singleton_service.background.task_queue import (
+    EnqueueError,
+    ProtocolVersionError,
+    QueueUnavailableError,
+    TaskFailedError,
+    TaskNotFoundError,
+    TaskQueueError,
+)
+
+ERRORS = [
+    (TaskQueueError("the server refused"), "the server refused"),
+    (QueueUnavailableError("redis://:***@h:6379/0", "refused"), "redis://:***@h:6379/0 is not available: refused"),
+    (EnqueueError(["default.=a", "default.=b"], "gone"), "2 tasks were enqueued, the rest were not: gone"),
+    (ProtocolVersionError("default", 9, 1), "protocol 9, this version knows 1"),
+    (TaskFailedError("default.=a", "no such file"), "task 'default.=a' failed: no such file"),
+    (TaskNotFoundError("default.=a"), "task 'default.=a' is unknown"),
+]
+
+
+@pytest.mark.parametrize(("error", "says"), ERRORS, ids=lambda value: type(value).__name__)
+def test_an_error_says_what_happened_to_what(error: TaskQueueError, says: str) -> None:
+    assert says in str(error)
+    assert isinstance(error, TaskQueueError)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("error", [error for error, _ in ERRORS], ids=lambda error: type(error).__name__)
+def test_an_error_survives_the_way_to_another_process(error: TaskQueueError, protocol: int) -> None:
+    error.add_note("request number 3")
+    for other in (pickle.loads(pickle.dumps(error, protocol)), copy.copy(error)):
+        assert type(other) is type(error)
+        assert str(other) == str(error)
+        assert vars(other) == vars(error)

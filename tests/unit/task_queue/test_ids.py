@@ -1,0 +1,95 @@
+"""Ids are unique, survive the way to a string and back, and nothing else is taken for one."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from singleton_service.background.task_queue.ids import check_queue, given_uid, join_id, new_uid, split_id
+
+NAME = st.from_regex(r"[A-Za-z0-9_-]{1,128}", fullmatch=True)
+QUEUE = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", fullmatch=True)
+
+
+def test_a_hundred_thousand_ids_differ() -> None:
+    assert len({new_uid(1) for _ in range(100_000)}) == 100_000
+
+
+@pytest.mark.parametrize("priority", range(4))
+def test_an_id_of_ours_begins_with_its_priority(priority: int) -> None:
+    uid = new_uid(priority)
+    assert (uid[:2], len(uid)) == (f"{priority}0", 21)
+    assert split_id(join_id("default", uid)) == ("default", uid)
+
+
+def test_ids_of_ours_sort_by_the_time_they_were_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    times_ms = [0, 1, 31, 32, 1023, 1024, 2**20, 1_700_000_000_000, 2**45 - 1]
+    made = []
+    for ms in times_ms:
+        monkeypatch.setattr("time.time_ns", lambda ms=ms: ms * 1_000_000)
+        made.append(new_uid(1)[2:11])
+    assert made == sorted(made)
+    assert len(set(made)) == len(made)
+
+
+@given(queue=QUEUE, name=NAME)
+def test_a_callers_own_id_is_found_again_in_any_queue(queue: str, name: str) -> None:
+    uid = given_uid(name)
+    assert uid == f"={name}"
+    assert split_id(join_id(queue, uid)) == (queue, uid)
+    assert check_queue(queue) == queue
+
+
+def test_a_queue_may_have_dots_and_the_last_one_parts() -> None:
+    assert split_id("eu.west.=a") == ("eu.west", "=a")
+
+
+@pytest.mark.parametrize(
+    "task_id",
+    [
+        "",
+        ".",
+        "default",
+        "default.",
+        ".=a",
+        "default.=",
+        "default.=a b",
+        "default.=" + "x" * 129,
+        "x" * 65 + ".=a",
+        "-a.=b",
+        "a b.=c",
+        "default.40" + "0" * 19,
+        "default.12" + "0" * 19,
+        "default.10" + "0" * 18,
+        "default.10" + "0" * 20,
+        "default.10" + "A" * 19,
+        "default.=a\n",
+        "default\n.=a",
+        "défaut.=a",
+        None,
+        7,
+        b"default.=a",
+        ["default.=a"],
+    ],
+)
+def test_what_can_be_no_id_is_none(task_id: object) -> None:
+    assert split_id(task_id) is None
+
+
+@given(st.text())
+def test_no_text_makes_reading_an_id_fail(text: str) -> None:
+    parts = split_id(text)
+    assert parts is None or join_id(*parts) == text
+
+
+@pytest.mark.parametrize("task_id", ["", "a.b", "a b", "x" * 129, "ä", "a\n", "=", None, 7])
+def test_an_unusable_id_of_a_caller_is_refused_with_an_example(task_id: object) -> None:
+    with pytest.raises(ValueError, match="invoice-2024-0042"):
+        given_uid(task_id)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("queue", ["", "-a", ".a", "a b", "x" * 65, "a\n", "a{b}", "ä", None, 7])
+def test_an_unusable_queue_is_refused_by_name(queue: object) -> None:
+    with pytest.raises(ValueError, match="is not a queue name"):
+        check_queue(queue)

@@ -1,0 +1,86 @@
+"""What an enqueue leaves open is said by the task's own policy, else by the default."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from singleton_service.background.task_queue import TaskPriority, TaskRequest
+from singleton_service.background.task_queue.codec import decode_body
+from singleton_service.background.task_queue.handlers import Handler, HandlerRegistry, Policy
+from singleton_service.background.task_queue.requests import Fire, PreparedTask, prepare
+
+CAREFUL = Policy(max_retries=9, retry_delay_seconds=1, queue="critical", priority=TaskPriority.HIGH)
+
+
+def prepared(policy: Policy | None = None, /, fire: Fire | None = None, **arguments: Any) -> PreparedTask:
+    handlers = HandlerRegistry()
+    if policy:
+        handlers.register(Handler("job", print, policy))
+    return prepare(TaskRequest(**{"name": "job", **arguments}), handlers, 1000, fire)
+
+
+def told(task: PreparedTask) -> tuple[str, int, int]:
+    """Return queue, priority, retries."""
+    return task.queue, int(task.body[1:2]), decode_body(task.body)["m"]
+
+
+def test_an_unknown_task_has_the_defaults() -> None:
+    assert told(prepared()) == ("default", TaskPriority.NORMAL, 3)
+
+
+def test_a_task_with_an_empty_policy_has_the_defaults() -> None:
+    assert told(prepared(Policy())) == ("default", TaskPriority.NORMAL, 3)
+
+
+def test_a_tasks_own_policy_comes_before_the_defaults() -> None:
+    assert told(prepared(CAREFUL)) == ("critical", TaskPriority.HIGH, 9)
+
+
+def test_what_the_caller_says_comes_before_the_policy() -> None:
+    task = prepared(CAREFUL, queue="low", priority=TaskPriority.NORMAL, max_retries=3)
+    assert told(task) == ("low", TaskPriority.NORMAL, 3)
+
+
+def test_zero_is_said_and_not_left_open() -> None:
+    assert told(prepared(CAREFUL, priority=TaskPriority.LOW, max_retries=0)) == ("critical", 0, 0)
+    assert told(prepared(Policy(max_retries=0, priority=TaskPriority.LOW))) == ("default", 0, 0)
+
+
+def test_the_id_is_told_before_anything_is_sent() -> None:
+    task = prepared(task_id="invoice-1", queue="low")
+    assert (task.uid, task.id) == ("=invoice-1", "low.=invoice-1")
+    assert prepared(CAREFUL).uid.startswith("20"), "an id of ours begins with the priority"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "when"),
+    [
+        ({}, b"0"),
+        ({"delay_seconds": 0}, b"0"),
+        ({"delay_seconds": 1.5}, b"+1500"),
+        ({"delay_seconds": 0.0004}, b"+0"),
+        ({"eta": datetime(2030, 1, 1, tzinfo=UTC)}, b"=1893456000000"),
+        ({"eta": datetime(2030, 1, 1, tzinfo=UTC), "delay_seconds": 0}, b"=1893456000000"),
+    ],
+)
+def test_when_is_told_in_milliseconds_of_the_servers_clock(arguments: dict[str, Any], when: bytes) -> None:
+    assert prepared(**arguments).when == when
+
+
+def test_a_delay_and_a_time_are_one_too_many() -> None:
+    with pytest.raises(ValueError, match="pass one of them"):
+        prepared(eta=datetime(2030, 1, 1, tzinfo=UTC), delay_seconds=1)
+
+
+def test_a_fire_is_written_into_the_body() -> None:
+    fields = decode_body(prepared(fire=Fire("nightly", 1000)).body)
+    assert (fields["s"], fields["f"]) == ("nightly", 1000)
+
+
+def test_the_limit_is_of_the_payload() -> None:
+    prepared(payload={"x": "y" * 990})
+    with pytest.raises(ValueError, match="TASKS_MAX_PAYLOAD_BYTES"):
+        prepared(payload={"x": "y" * 993})
