@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from singleton_service.background.task_queue.codec import decode_task
 from singleton_service.background.task_queue.ids import new_uid
 from singleton_service.background.task_queue.link import Link
+from singleton_service.background.task_queue.records import TaskStatus
 from singleton_service.background.task_queue.scripts import load_scripts
-from singleton_service.background.task_queue.task import TaskStatus
 
 from .station import body, failure
 

@@ -1,5 +1,6 @@
 """The task queue: TaskQueueService, what tasks are, and how a function becomes one."""
 
+from .decorator import task
 from .errors import (
     EnqueueError,
     ProtocolVersionError,
@@ -9,12 +10,8 @@ from .errors import (
     TaskQueueError,
 )
 from .handle import TaskHandle
+from .records import Task, TaskError, TaskPage, TaskPriority, TaskRequest, TaskStatus
 from .service import TaskQueueService
-from .task import Task, TaskError, TaskPage, TaskPriority, TaskRequest, TaskStatus
-from .tasks import task
-
-# isort: split
-# After the module of the same name: whoever binds `task` last is what type checkers see.
 
 __all__ = [
     "EnqueueError",

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .codec import to_json
-from .task import TaskPriority
+from .records import TaskPriority
 
 MAX_NAME_CHARS = 200
 MAX_RETRIES = 1_000_000

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from .ids import join_id
-from .task import Task, TaskError, TaskPriority, TaskStatus
+from .records import Task, TaskError, TaskPriority, TaskStatus
 
 if TYPE_CHECKING:
     from .lease import Lease

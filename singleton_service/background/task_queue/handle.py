@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .service import TaskQueueService
 
 if TYPE_CHECKING:
-    from .task import TaskStatus
+    from .records import TaskStatus
 
 
 @dataclass(frozen=True, slots=True)

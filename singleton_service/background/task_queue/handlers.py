@@ -12,7 +12,7 @@ from .ids import check_queue
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .task import TaskPriority
+    from .records import TaskPriority
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from .codec import decode_task
-from .task import Task, TaskPage, TaskStatus
+from .records import Task, TaskPage, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from . import checks
 from .codec import encode_body
 from .ids import check_queue, given_uid, join_id, new_uid
-from .task import TaskPriority, TaskRequest
+from .records import TaskPriority, TaskRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,11 +19,11 @@ from .errors import EnqueueError, QueueUnavailableError, TaskFailedError, TaskNo
 from .handlers import Handler, HandlerRegistry, Policy, registry
 from .ids import check_queue, split_id
 from .leases import Leases
+from .records import Task, TaskPage, TaskPriority, TaskRequest, TaskStatus
 from .requests import Fire, PreparedTask, prepare
 from .results import EndingWatch
 from .retry import retry_delay_s
 from .scripts import MAX_BATCH
-from .task import Task, TaskPage, TaskPriority, TaskRequest, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

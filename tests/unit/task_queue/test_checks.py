@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from singleton_service.background.task_queue import checks
-from singleton_service.background.task_queue.task import TaskPriority
+from singleton_service.background.task_queue.records import TaskPriority
 
 
 @pytest.mark.parametrize("name", ["a", "send_email", "app.tasks.send", "Größe prüfen", "x" * 200, "🙂"])

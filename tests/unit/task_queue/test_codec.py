@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from singleton_service.background.task_queue import codec
 from singleton_service.background.task_queue.lease import Lease
-from singleton_service.background.task_queue.task import TaskPriority, TaskStatus
+from singleton_service.background.task_queue.records import TaskPriority, TaskStatus
 
 # Lone surrogates included: people read them from file names.
 TEXT = st.text(st.characters(codec=None))

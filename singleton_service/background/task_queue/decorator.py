@@ -13,7 +13,7 @@ from .service import TaskQueueService
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .task import TaskPriority
+    from .records import TaskPriority
 
 P = ParamSpec("P")
 R = TypeVar("R")
