@@ -1,0 +1,182 @@
+"""Tasks out of the queue: for those who write their own loop, and who does them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from . import checks
+from .availability import guarded
+from .codec import decode_body, encode_error, encode_record, leased_task, to_json
+from .errors import QueueUnavailableError
+from .handlers import Handler, Policy
+from .ids import check_queue, split_id
+from .opened import Opened
+from .records import Task, TaskPriority
+from .retry import retry_delay_s
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .lease import Lease
+
+logger = logging.getLogger("singleton_service.task_queue")
+
+
+class Consuming(Opened):
+    """The half of TaskQueueService that those who do tasks use."""
+
+    @classmethod
+    @guarded
+    def get_next_task(cls, timeout: float = 10, queues: Sequence[str] | None = None) -> Task | None:
+        """Take the next task, waiting up to *timeout* seconds for one; None when there was none.
+
+        The task is leased to this process, which renews the lease until it is finished. If the process dies, the
+        task runs again elsewhere within seconds.
+
+        Args:
+            timeout: seconds; 0 looks once.
+            queues: taken strictly in this order; "critical", "default", "low" unless given.
+
+        Raises:
+            QueueUnavailableError: the server is not there.
+        """
+        checks.check_delay("timeout", timeout)
+        names = cls.DEFAULT_QUEUES if queues is None else [check_queue(queue) for queue in queues]
+        if not names:
+            raise ValueError("queues is empty: name at least one, or leave it out")
+        client, leases = cls._open_client(), cls._open_leases()
+        for queue in names:
+            client.register_queue(queue)
+        leases.watch(names)
+        ends_at = time.monotonic() + timeout
+        while True:
+            wait_s: float = timeout
+            for queue in names:
+                lease, next_s = cls._fetch_one(queue)
+                if lease is not None:
+                    leases.note_fetched_here(lease)
+                    return leased_task(lease)
+                wait_s = min(wait_s, next_s)
+            left_s = ends_at - time.monotonic()
+            if left_s <= 0:
+                return None
+            client.wait_for_work(names, min(wait_s, left_s))
+
+    @classmethod
+    @guarded
+    def complete_task(cls, task: Task | str, result: Any = None) -> bool:
+        """Finish a task with its result. True only for the one who holds it.
+
+        Args:
+            task: what `get_next_task` returned; its id alone counts only where it was fetched, or while this
+                process has only ever held one lease for it.
+            result: JSON values.
+
+        Raises:
+            TypeError, ValueError: the result is not JSON; nothing was changed.
+            QueueUnavailableError: the server is not there; the task is still held.
+        """
+        result_json = to_json(result)
+        lease = cls._lease_of(task)
+        if lease is None:
+            return False
+        protocol = cls._open_client().protocol(lease.queue)
+        record = encode_record(lease, result_json)
+        return cls._finish(lease, lambda again: protocol.complete([(lease, record)], again=again))
+
+    @classmethod
+    @guarded
+    def fail_task(cls, task: Task | str, error_message: str, retry: bool = True) -> bool:  # noqa: FBT001, FBT002 - S0's
+        """Report a failed attempt: tried again later, or failed for good. True only for the one who holds it.
+
+        Args:
+            task: as for `complete_task`.
+            error_message: kept with the task.
+            retry: whether it may be tried again, if it has retries left; after min(60 * 2**n, 3600) seconds for the
+                n-th retry unless its handler's policy says otherwise.
+
+        Raises:
+            QueueUnavailableError: the server is not there; the task is still held.
+        """
+        lease = cls._lease_of(task)
+        if lease is None:
+            return False
+        protocol = cls._open_client().protocol(lease.queue)
+        error = encode_error(datetime.now(UTC), "TaskError", str(error_message), None)
+        body = decode_body(lease.body)
+        if retry and lease.retry_count < body["m"]:
+            delay_ms = cls._retry_delay_ms(body["n"], lease.retry_count + 1)
+            return cls._finish(lease, lambda again: protocol.retry([(lease, delay_ms, error)], again=again), ends=False)
+        return cls._finish(lease, lambda again: protocol.bury([(lease, error)], again=again))
+
+    @classmethod
+    def _fetch_one(cls, queue: str) -> tuple[Lease | None, float]:
+        client, leases = cls._open_client(), cls._open_leases()
+        protocol = client.protocol(queue)
+        with leases.fetching(queue):
+            try:
+                reply = client.link.run([protocol.fetch(1, 1)])[0]
+            except QueueUnavailableError:
+                leases.doubt(queue)
+                raise
+            fetched = protocol.fetched(reply)
+            leases.add(fetched.leases)
+        next_s = float("inf") if fetched.next_ms is None else fetched.next_ms / 1000
+        return (fetched.leases[0] if fetched.leases else None), next_s
+
+    @classmethod
+    def _lease_of(cls, task: Task | str) -> Lease | None:
+        if isinstance(task, Task):
+            if task._lease is not None:
+                return task._lease
+            task = task.id
+        parts = split_id(task)
+        return cls._open_leases().find(*parts, task) if parts else None
+
+    @classmethod
+    def _finish(cls, lease: Lease, make: Callable[[bool], Any], *, ends: bool = True) -> bool:
+        client, leases = cls._open_client(), cls._open_leases()
+        answer = client.persist(lease.queue, make)
+        if ends:
+            leases.forget(lease)
+        else:
+            leases.drop([lease])
+        return bool(answer == b"1")
+
+    @classmethod
+    def _retry_delay_ms(cls, name: str, retry: int) -> int:
+        settings = cls._open_client().settings
+        handler = cls._task_handlers.get(name)
+        delay_s = retry_delay_s(
+            retry,
+            base_s=settings.retry_base_seconds,
+            cap_s=settings.retry_cap_seconds,
+            fixed_s=handler.policy.retry_delay_seconds if handler else None,
+        )
+        return round(delay_s * 1000)
+
+    @classmethod
+    def register_handler(  # noqa: PLR0913 - the policy, keyword by keyword
+        cls,
+        name: str,
+        handler: Callable[[dict[str, Any]], Any],
+        *,
+        max_retries: int | None = None,
+        retry_delay_seconds: float | None = None,
+        queue: str | None = None,
+        priority: TaskPriority | None = None,
+    ) -> None:
+        """Say which function does the tasks of a name: `handler(payload) -> result`, plain or `async def`.
+
+        The last registration wins, with a warning if it is another function. Starts nothing.
+
+        Raises:
+            ValueError, TypeError: the name, the handler or an option can't be used.
+        """
+        earlier = cls._task_handlers.get(name)
+        cls._task_handlers.register(Handler(name, handler, Policy(max_retries, retry_delay_seconds, queue, priority)))
+        if earlier and earlier.origin == "application" and earlier.function is not handler:
+            logger.warning("task %r has a new handler, %r; before it was %r", name, handler, earlier.function)

@@ -1,0 +1,128 @@
+"""Tasks into the queue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .availability import guarded
+from .errors import EnqueueError, TaskQueueError
+from .opened import Opened
+from .records import TaskPriority, TaskRequest
+from .requests import Fire, PreparedTask, prepare
+from .scripts import MAX_BATCH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+# A batch larger than this would hold the server up and outlast a caller's patience.
+MAX_BATCH_BYTES = 4 * 1024 * 1024
+
+
+class Producing(Opened):
+    """The half of TaskQueueService that callers of tasks use."""
+
+    @classmethod
+    @guarded
+    def enqueue_task(  # noqa: PLR0913 - the one call users make; each argument is theirs
+        cls,
+        name: str,
+        payload: Mapping[str, Any] | None = None,
+        delay_seconds: float = 0,
+        max_retries: int | None = None,
+        *,
+        queue: str | None = None,
+        priority: TaskPriority | None = None,
+        eta: datetime | None = None,
+        task_id: str | None = None,
+    ) -> str:
+        """Put a task into the queue and return its id.
+
+        What is not given, the task's own definition says where this process knows it, else: 3 retries, queue
+        "default", `TaskPriority.NORMAL`.
+
+        Args:
+            name: of the handler that shall do it, at most 200 characters.
+            payload: a dict of JSON values, at most 1 MiB as JSON (TASKS_MAX_PAYLOAD_BYTES).
+            delay_seconds: earliest start, in seconds from now by the server's clock.
+            max_retries: how often a failed attempt is tried again; 3 means 4 attempts.
+            queue: letters, digits, `_.-`, at most 64. Workers take "critical", "default" and "low" unless told
+                otherwise.
+            priority: order within the queue.
+            eta: earliest start as a point in time; a naive datetime is local time.
+            task_id: the caller's own id, letters, digits, `_-`, at most 128. The same `task_id` in the same queue is
+                the same task: enqueued again within 24 hours, or while it lives, it adds nothing.
+
+        Raises:
+            ValueError, TypeError: an argument can't be used; nothing was written.
+            QueueUnavailableError: no answer from the server within two seconds.
+        """
+        request = TaskRequest(name, payload, delay_seconds, max_retries, queue, priority, eta, task_id)
+        return cls._enqueue(request)
+
+    @classmethod
+    @guarded
+    def enqueue_many(cls, requests: Iterable[TaskRequest]) -> list[str]:
+        """Put many tasks into the queue, a thousand a round trip, and return their ids in order.
+
+        Raises:
+            ValueError, TypeError: one of them can't be used; nothing was written.
+            QueueUnavailableError: the server is not there; nothing was acknowledged.
+            EnqueueError: the server went away in between; `accepted` lists what went in.
+        """
+        client = cls._open_client()
+        limit = client.settings.max_payload_bytes
+        prepared = []
+        for n, request in enumerate(requests):
+            try:
+                prepared.append(prepare(request, cls._task_handlers, limit))
+            except (ValueError, TypeError) as error:
+                error.add_note(f"in request number {n} of enqueue_many; nothing was enqueued")
+                raise
+        accepted: list[str] = []
+        try:
+            for batch in _batches(prepared):
+                cls._send(batch)
+                accepted += [task.id for task in batch]
+        except TaskQueueError as error:
+            if accepted:
+                raise EnqueueError(accepted, str(error)) from error
+            raise
+        return [task.id for task in prepared]
+
+    @classmethod
+    def _enqueue(cls, request: TaskRequest, fire: Fire | None = None) -> str:
+        client = cls._open_client()
+        prepared = prepare(request, cls._task_handlers, client.settings.max_payload_bytes, fire)
+        cls._send([prepared])
+        return prepared.id
+
+    @classmethod
+    @guarded
+    def _enqueue_fire(cls, request: TaskRequest, fire: Fire) -> str:
+        """Enqueue for the scheduler: the task carries which fire of which schedule it is."""
+        return cls._enqueue(request, fire)
+
+    @classmethod
+    def _send(cls, batch: Sequence[PreparedTask]) -> None:
+        client = cls._open_client()
+        protocol = client.protocol(batch[0].queue)
+        items = [(task.uid, task.when, task.body) for task in batch]
+        client.persist(batch[0].queue, lambda again: protocol.enqueue(items, again=again))
+
+
+def _batches(prepared: Sequence[PreparedTask]) -> Iterable[list[PreparedTask]]:
+    """Split into runs of one queue each, bounded in number and bytes."""
+    by_queue: dict[str, list[PreparedTask]] = {}
+    for task in prepared:
+        by_queue.setdefault(task.queue, []).append(task)
+    for tasks in by_queue.values():
+        batch: list[PreparedTask] = []
+        size = 0
+        for task in tasks:
+            if batch and (len(batch) == MAX_BATCH or size + len(task.body) > MAX_BATCH_BYTES):
+                yield batch
+                batch, size = [], 0
+            batch.append(task)
+            size += len(task.body)
+        yield batch

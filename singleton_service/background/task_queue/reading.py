@@ -1,0 +1,131 @@
+"""Looking at tasks: what became of them, and how many there are."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from . import checks, listing
+from .availability import guarded
+from .codec import decode_task
+from .errors import TaskFailedError, TaskNotFoundError
+from .ids import check_queue, split_id
+from .opened import Opened
+from .records import Task, TaskPage, TaskStatus
+
+
+class Reading(Opened):
+    """The part of TaskQueueService that changes nothing."""
+
+    @classmethod
+    @guarded
+    def get_task_status(cls, task_id: str) -> Task | None:
+        """Return the whole task as it stands now; None when nobody knows the id (any more).
+
+        Raises:
+            QueueUnavailableError: the server is not there.
+        """
+        parts = split_id(task_id)
+        if parts is None:
+            return None
+        queue, uid = parts
+        client = cls._open_client()
+        (reply,) = client.read([client.protocol(queue).status([uid])])
+        return decode_task(queue, uid, reply)
+
+    @classmethod
+    @guarded
+    def get_result(cls, task_id: str, timeout: float | None = 0) -> Any:
+        """Return what a task returned, waiting up to *timeout* seconds for it (None: as long as it takes).
+
+        Raises:
+            TimeoutError: it has not finished in that time.
+            TaskFailedError: it failed for good.
+            TaskNotFoundError: nobody knows it, or its result has passed its time.
+            QueueUnavailableError: the server is not there.
+        """
+        parts = split_id(task_id)
+        if parts is None:
+            raise TaskNotFoundError(str(task_id))
+        ends_at = None if timeout is None else time.monotonic() + checks.check_delay("timeout", timeout)
+        while True:
+            task = cls.get_task_status(task_id)
+            if task is None:
+                raise TaskNotFoundError(task_id)
+            if task.status is TaskStatus.COMPLETED:
+                return task.result
+            if task.status is TaskStatus.FAILED:
+                raise TaskFailedError(task_id, task.error_message or "no message")
+            left_s = float("inf") if ends_at is None else ends_at - time.monotonic()
+            if left_s <= 0 or cls._endings is None:
+                why = f" ({task.held_reason})" if task.held_reason else ""
+                raise TimeoutError(
+                    f"task {task_id!r} is {task.status.value}, not finished after {timeout} seconds{why}"
+                )
+            cls._endings.wait(*parts, left_s)
+
+    @classmethod
+    @guarded
+    def list_tasks(
+        cls,
+        *,
+        status: TaskStatus | str | None = None,
+        queue: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> TaskPage:
+        """Return tasks a page at a time, in no particular order.
+
+        A page may be short, even empty, and still have a cursor: go on until it is None. A task that is there
+        throughout is returned at least once.
+
+        Args:
+            status: only these.
+            queue: only this one; all unless given.
+            limit: tasks a page, 1 to 1,000.
+            cursor: of the page before.
+
+        Raises:
+            ValueError: an argument can't be used.
+            QueueUnavailableError: the server is not there.
+        """
+        client = cls._open_client()
+        queues = client.queues() if queue is None else [check_queue(queue)]
+        wanted = None if status is None else TaskStatus(status)
+        return listing.list_tasks(client, queues, wanted, limit, cursor)
+
+    @classmethod
+    @guarded
+    def get_queue_stats(cls, queue: str | None = None) -> dict[str, int]:
+        """Count tasks, over all queues or one, in constant time.
+
+        `tasks_queued`, `tasks_processed`, `tasks_failed` (for good), `tasks_retried` and `tasks_recovered` (from
+        dead workers) count since the queue began, in the server, so that they outlive every process;
+        `pending_tasks`, `delayed_tasks` (retrying ones included), `running_tasks`, `held_tasks`, `failed_tasks`
+        (kept now), `results_kept` and `workers` are as of now.
+
+        Raises:
+            QueueUnavailableError: the server is not there.
+        """
+        client = cls._open_client()
+        queues = client.queues() if queue is None else [check_queue(queue)]
+        replies = client.read([client.protocol(name).stats() for name in queues])
+        counted = [client.protocol(name).counted(reply) for name, reply in zip(queues, replies, strict=True)]
+
+        def total(*names: str) -> int:
+            return sum(counts.get(name, 0) for counts in counted for name in names)
+
+        return {
+            "tasks_queued": total("total_enqueued"),
+            "tasks_processed": total("total_completed"),
+            "tasks_failed": total("total_failed"),
+            "tasks_retried": total("total_retried"),
+            "tasks_recovered": total("total_recovered"),
+            "pending_tasks": total("ready", "suspects"),
+            "delayed_tasks": total("due"),
+            "running_tasks": total("running"),
+            "held_tasks": total("held"),
+            "failed_tasks": total("dead"),
+            "results_kept": total("finished"),
+            "workers": max((counts["workers"] for counts in counted), default=0),
+        }
