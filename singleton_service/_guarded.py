@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import functools
 import sys
-from types import FunctionType
+from types import CodeType, FunctionType, MethodType
 
 from ._hooks import is_awaitable
-from ._loops import running_loop
+from ._loops import described, running_loop
 from ._operations import state
 from ._starting import ensure_started, ensure_started_async
 from .exceptions import ServiceError
@@ -21,7 +21,6 @@ from .exceptions import ServiceError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import CodeType
     from typing import Any, TypeVar
 
     from ._service import BaseService
@@ -62,13 +61,22 @@ def _gate(function: Callable[..., Any]) -> Callable[..., Any]:
     code = function.__code__ if isinstance(function, FunctionType) else None
     parameters, arguments = _parameters(code)
     first, _, rest = arguments.partition(", ")
-    source = _TEMPLATES[_kind(code)].format(parameters=parameters, arguments=arguments, service=first, rest=rest)
-    scratch: dict[str, Any] = {}
-    # In the globals of the method itself: what evaluates its annotations looks there.
-    exec(_compiled(source), getattr(function, "__globals__", {}), scratch)  # noqa: S102 - our own text
-    gate: FunctionType = scratch["make"](function, _enter, _enter_async, _finish)
+    gate = FunctionType(
+        _filled_in(
+            _TEMPLATES[_kind(code)].format(parameters=parameters, arguments=arguments, service=first, rest=rest),
+            {
+                "<method>": function,
+                "<enter>": _enter,
+                "<enter_async>": _enter_async,
+                "<finish>": _finish,
+                "<running_loop>": running_loop,
+            },
+        ),
+        # The globals of the method itself: what evaluates its annotations looks there.
+        getattr(function, "__globals__", globals()),
+    )
     functools.update_wrapper(gate, function)
-    if code is not None and isinstance(function, FunctionType):
+    if isinstance(function, FunctionType):
         gate.__defaults__ = function.__defaults__
         gate.__kwdefaults__ = function.__kwdefaults__
     gate._guarded = True  # type: ignore[attr-defined]  # public in practice: inspectors look at it
@@ -124,78 +132,83 @@ def _parameters(code: CodeType | None) -> tuple[str, str]:
     return ", ".join(declared), ", ".join(passed)
 
 
+def _filled_in(source: str, values: dict[str, Any]) -> CodeType:
+    """Compile the function in *source*, with *values* in place of the strings that name them.
+
+    Calling a constant spares each call the way to a variable, and costs the compiler's surprise
+    that a string is called.
+    """
+    code = _compiled(source)
+    return code.replace(
+        co_consts=tuple(values.get(const, const) if type(const) is str else const for const in code.co_consts)
+    )
+
+
 @functools.cache
 def _compiled(source: str) -> CodeType:
-    return compile(source, "<@guarded>", "exec")
+    import warnings  # noqa: PLC0415 - here alone
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)
+        module = compile(source, "<@guarded>", "exec")
+    return next(const for const in module.co_consts if isinstance(const, CodeType))
 
 
+# "<enter>" gives what to call once the service is up: the method itself, or that of an override.
 _TEMPLATES = {
     "sync": """
-def make(_method, _enter, _enter_async, _finish):
-    def guard({parameters}):
-        if {service}._initialized:
-            return _method({arguments})
-        _other = _enter({service}, _method)
-        return _method({arguments}) if _other is None else _other({rest})
-    return guard
+def guard({parameters}):
+    if {service}._initialized:
+        return "<method>"({arguments})
+    return "<enter>"({service}, "<method>")({rest})
 """,
     "async": """
-def make(_method, _enter, _enter_async, _finish):
-    async def guard({parameters}):
-        if not {service}._initialized or {service}._loop is not None:
-            _other = await _enter_async({service}, _method)
-            if _other is not None:
-                return await _finish(_other({rest}))
-        return await _method({arguments})
-    return guard
+async def guard({parameters}):
+    if {service}._initialized and ({service}._loop is None or {service}._loop is "<running_loop>"()):
+        return await "<method>"({arguments})
+    return await "<finish>"((await "<enter_async>"({service}, "<method>"))({rest}))
 """,
     "generator": """
-def make(_method, _enter, _enter_async, _finish):
-    def guard({parameters}):
-        if not {service}._initialized:
-            _other = _enter({service}, _method)
-            if _other is not None:
-                return (yield from _other({rest}))
-        return (yield from _method({arguments}))
-    return guard
+def guard({parameters}):
+    if {service}._initialized:
+        return (yield from "<method>"({arguments}))
+    return (yield from "<enter>"({service}, "<method>")({rest}))
 """,
     # An async generator has no `yield from`: what is sent and thrown in is handed on by hand.
     "async generator": """
-def make(_method, _enter, _enter_async, _finish):
-    async def guard({parameters}):
-        _other = None
-        if not {service}._initialized or {service}._loop is not None:
-            _other = await _enter_async({service}, _method)
-        _inner = _method({arguments}) if _other is None else _other({rest})
-        try:
-            _item = await _inner.__anext__()
-            while True:
-                try:
-                    _sent = yield _item
-                except GeneratorExit:
-                    raise
-                except BaseException as _thrown:
-                    _item = await _inner.athrow(_thrown)
-                else:
-                    _item = await _inner.asend(_sent)
-        except StopAsyncIteration:
-            return
-        finally:
-            await _inner.aclose()
-    return guard
+async def guard({parameters}):
+    if {service}._initialized and ({service}._loop is None or {service}._loop is "<running_loop>"()):
+        _inner = "<method>"({arguments})
+    else:
+        _inner = (await "<enter_async>"({service}, "<method>"))({rest})
+    try:
+        _item = await _inner.__anext__()
+        while True:
+            try:
+                _sent = yield _item
+            except GeneratorExit:
+                raise
+            except BaseException as _thrown:
+                _item = await _inner.athrow(_thrown)
+            else:
+                _item = await _inner.asend(_sent)
+    except StopAsyncIteration:
+        return
+    finally:
+        await _inner.aclose()
 """,
 }
 
 
-def _enter(service: type[BaseService], method: Callable[..., Any]) -> Callable[..., Any] | None:
-    """Start *service*. Return what to call instead of *method*, if the service is overridden."""
+def _enter(service: type[BaseService], method: Callable[..., Any]) -> Callable[..., Any]:
+    """Start *service*. Return *method* bound to it, or the one of its override."""
     if service in state.overrides:
         return _in_stand_in(service, method)
     ensure_started((service,))
-    return None
+    return MethodType(method, service)
 
 
-async def _enter_async(service: type[BaseService], method: Callable[..., Any]) -> Callable[..., Any] | None:
+async def _enter_async(service: type[BaseService], method: Callable[..., Any]) -> Callable[..., Any]:
     if service in state.overrides:
         return _in_stand_in(service, method)
     if not service._initialized:
@@ -203,11 +216,12 @@ async def _enter_async(service: type[BaseService], method: Callable[..., Any]) -
     home, here = service._loop, running_loop()
     if home is not None and home is not here:
         raise ServiceError(
-            f"{service.__name__} was started on {_shown(home)} and is now used from {_shown(here)}: what its async "
-            "hooks opened belongs to the first. Use it from there; or stop() it first, so that it starts anew here; "
+            f"{service.__name__} was started on {described(home)} and is now used from {described(here)}: what its "
+            "async hooks opened belongs to the first. Use it from there; or stop() it first, so that it starts "
+            "anew here; "
             f"or keep it within one loop with `async with running({service.__name__}):`."
         )
-    return None
+    return MethodType(method, service)
 
 
 def _in_stand_in(service: type[BaseService], method: Callable[..., Any]) -> Callable[..., Any]:
@@ -220,10 +234,6 @@ def _in_stand_in(service: type[BaseService], method: Callable[..., Any]) -> Call
                     return getattr(state.overrides[service], name)  # type: ignore[no-any-return]
                 function = getattr(function, "__wrapped__", None)
     return getattr(state.overrides[service], method.__name__)  # type: ignore[no-any-return]
-
-
-def _shown(loop: Any) -> str:
-    return f"{loop!r}"
 
 
 async def _finish(answer: Any) -> Any:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "background_loop_for",
     "close_background_loops",
+    "described",
     "in_thread",
     "is_usable",
     "run_bounded",
@@ -78,11 +79,26 @@ after_fork.append(_leave_loops_to_the_parent)
 
 def running_loop() -> AbstractEventLoop | None:
     """Return the event loop running in this thread, or None. Does not import asyncio."""
-    if "asyncio" not in sys.modules:
-        return None
-    from asyncio import _get_running_loop  # noqa: PLC0415 - see above
-
+    global _get_running_loop
+    if _get_running_loop is None:
+        events = sys.modules.get("asyncio.events")
+        _get_running_loop = getattr(events, "_get_running_loop", None)
+        if _get_running_loop is None:
+            return None
     return _get_running_loop()
+
+
+_get_running_loop: Callable[[], AbstractEventLoop | None] | None = None
+
+
+def described(loop: AbstractEventLoop | None) -> str:
+    """Name *loop* for a reader, so that one can be told from another."""
+    if loop is None:
+        return "no event loop"
+    if any(background.loop is loop for background in _loops):
+        return "the container's own event loop, by a plain call,"
+    state_now = "closed" if loop.is_closed() else "running" if loop.is_running() else "not running"
+    return f"event loop {id(loop):#x} ({state_now})"
 
 
 def is_usable(loop: AbstractEventLoop | None) -> bool:

@@ -138,7 +138,7 @@ async def ensure_started_async(roots: Sequence[Service]) -> None:
         is_complete = True
         for is_plain, group in groupby(plan(wanted), _only_plain_hooks):
             if is_plain:
-                is_complete = await _bring_up_in_thread(list(group), wanted, caller)
+                is_complete = await _bring_up_in_thread(list(group), wanted, caller, loop)
             else:
                 for service in group:
                     is_complete = is_complete and await _bring_up_async(service, wanted, caller, loop)
@@ -242,32 +242,63 @@ def _bring_up(
         _raise_error_of(step.operation, roots)
 
 
-async def _bring_up_in_thread(services: Sequence[Service], roots: Sequence[Service], caller: Operation | None) -> bool:
-    """Bring up services with plain hooks only; cancelled, finish the one that has begun and no more."""
+async def _bring_up_in_thread(
+    services: Sequence[Service], roots: Sequence[Service], caller: Operation | None, loop: AbstractEventLoop
+) -> bool:
+    """Bring up services with plain hooks only, in a thread, unless somebody else is at it.
+
+    The first is claimed here, so that of a thousand tasks one makes a thread and the others wait.
+    """
+    for position, service in enumerate(services):
+        step = await _claim_awaiting(service, roots, caller, loop)
+        if isinstance(step, Operation):
+            return await _run_in_thread(step, services[position + 1 :], roots, caller)
+        if not step:
+            return False
+    return True
+
+
+async def _run_in_thread(
+    operation: Operation, others: Sequence[Service], roots: Sequence[Service], caller: Operation | None
+) -> bool:
+    """Run *operation*, then bring up *others*. Cancelled, finish what has begun and no more."""
+    has_begun: list[bool] = []
     is_wanted = [True]
 
-    def bring_up() -> bool:
-        return all(not is_wanted or _bring_up(service, roots, caller, None) for service in services)
+    def run() -> bool:
+        has_begun.append(True)
+        _start_here(operation, roots, None)
+        return all(not is_wanted or _bring_up(service, roots, caller, None) for service in others)
 
     try:
-        return await in_thread(bring_up, outlives_cancellation=True)
+        return await in_thread(run, outlives_cancellation=True)
+    except RuntimeError:
+        if not has_begun:  # no thread to be had; others may try
+            _forget(operation)
+        raise
     finally:
         is_wanted.clear()
+
+
+async def _claim_awaiting(
+    service: Service, roots: Sequence[Service], caller: Operation | None, loop: AbstractEventLoop
+) -> Operation | bool:
+    """Do what `_claim` does, and wait for others as long as it says so."""
+    while isinstance(step := _claim(service, roots, caller, None), _Wait):
+        with step:
+            await wait_awaiting(step.operation, loop)
+        _raise_error_of(step.operation, roots)
+    return step
 
 
 async def _bring_up_async(
     service: Service, roots: Sequence[Service], caller: Operation | None, loop: AbstractEventLoop
 ) -> bool:
-    while True:
-        step = _claim(service, roots, caller, None)
-        if isinstance(step, bool):
-            return step
-        if isinstance(step, Operation):
-            await _start_awaiting(step, roots, loop)
-            return True
-        with step:
-            await wait_awaiting(step.operation, loop)
-        _raise_error_of(step.operation, roots)
+    step = await _claim_awaiting(service, roots, caller, loop)
+    if not isinstance(step, Operation):
+        return step
+    await _start_awaiting(step, roots, loop)
+    return True
 
 
 def _start_here(operation: Operation, roots: Sequence[Service], loop: AbstractEventLoop | None) -> None:
@@ -308,6 +339,15 @@ async def _call_awaiting(operation: Operation, name: str) -> Any:
     return await answer if _hooks.is_awaitable(answer) else answer
 
 
+def _forget(operation: Operation, failure: ServiceError | None = None) -> None:
+    """Close an operation that did not start its service; without a *failure* those who wait will try."""
+    with lock:
+        if operation.service is not None and state.running.get(operation.service) is operation:
+            del state.running[operation.service]
+        operation.error = failure
+    operation.close()
+
+
 class _Attempt:
     """One try at starting one service: publishes its outcome, whatever that is, exactly once."""
 
@@ -331,14 +371,14 @@ class _Attempt:
             return
         if error is not None and not isinstance(error, Exception):
             # Cancelled or interrupted. Nobody failed: those who wait will try themselves.
-            self._close(None)
+            _forget(self._operation)
             return
         failure = self._failure(error)
         if failure is error:  # the hook ran into the container itself; it goes on as it is
-            self._close(failure)
+            _forget(self._operation, failure)
             return
         failure.__cause__ = error
-        self._close(failure)
+        _forget(self._operation, failure)
         raise failure from error
 
     def _publish(self) -> None:
@@ -350,12 +390,6 @@ class _Attempt:
             service._initialized = True
         operation.close()
         _arrange_last_resort()
-
-    def _close(self, failure: ServiceError | None) -> None:
-        with lock:
-            state.running.pop(self._service, None)
-            self._operation.error = failure
-        self._operation.close()
 
     @property
     def _service(self) -> Service:

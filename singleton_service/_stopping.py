@@ -134,19 +134,19 @@ class _Session:
                     for service in self._chosen()
                     if service not in self._stopped and service not in state.running
                 ]
-            record = None
-            while record is None:
-                if not self._queue:
-                    return None
+            while self._queue:
                 service = self._queue.pop()
-                record = state.started.pop(service, None)  # a hook may have forced it to start anew
-            self._stopped.add(service)
-            self._count = len(state.started)
-            service._initialized = False
-            service._loop = None
-            operation = Operation(service, Phase.SHUTDOWN, self._gate or self._caller)
-            state.running[service] = operation
-            return operation, record
+                record = state.started.pop(service, None)
+                if record is None:
+                    continue  # a hook forced it to start anew, and is at it
+                self._stopped.add(service)
+                self._count = len(state.started)
+                service._initialized = False
+                service._loop = None
+                operation = Operation(service, Phase.SHUTDOWN, self._gate or self._caller)
+                state.running[service] = operation
+                return operation, record
+            return None
 
     def _chosen(self) -> list[Service]:
         if self._services is None:

@@ -228,7 +228,7 @@ def test_a_service_started_on_one_loop_refuses_async_use_on_another(workshop: Wo
         return await service.call_async()
 
     asyncio.run(use())
-    with pytest.raises(ServiceError, match=r"Service was started on .*closed=True.* now used from .*running=True"):
+    with pytest.raises(ServiceError, match=r"Service was started on .* \(closed\) and is now used from .* \(running\)"):
         asyncio.run(use())
     assert service.call() == "Service"  # plain calls never raise for that
     stop()
