@@ -432,3 +432,23 @@ def test_async_shutdowns_stay_bounded(workshop: Workshop) -> None:
     with pytest.raises(ServiceShutdownError) as caught:
         asyncio.run(main())
     assert isinstance(caught.value.exceptions[0], TimeoutError)
+
+
+def test_hundreds_of_tasks_need_one_thread_for_a_plain_hook(workshop: Workshop) -> None:
+    seen: list[int] = []
+    lower = workshop.service("Lower", initialize=lambda: seen.append(threading.active_count()))
+    service = workshop.service("Service", lower, initialize=lambda: seen.append(threading.active_count()))
+    before = threading.active_count()
+
+    async def main() -> None:
+        await asyncio.gather(*(service.call_async() for _ in range(300)))
+
+    asyncio.run(main())
+    assert seen == [before + 1, before + 1]
+
+
+def test_an_async_service_started_by_a_plain_call_says_so_when_awaited_elsewhere(workshop: Workshop) -> None:
+    service = workshop.service("Service", is_async=True)
+    service.call()
+    with pytest.raises(ServiceError, match="started on the container's own event loop, by a plain call"):
+        asyncio.run(service.call_async())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import contextlib
 import functools
@@ -17,6 +18,7 @@ import pytest
 from singleton_service import BaseService, guarded, start, stop
 
 pytestmark = pytest.mark.timeout(30)
+T = typing.TypeVar("T")
 
 
 class Kinds(BaseService):
@@ -296,3 +298,28 @@ def test_a_hook_without_classmethod_is_refused_with_its_class() -> None:
 def test_inspectors_can_tell_a_guarded_method() -> None:
     assert Kinds.plain._guarded  # type: ignore[attr-defined]
     assert not getattr(Kinds.initialize, "_guarded", False)
+
+
+def test_a_service_may_also_be_an_abstract_class_a_protocol_or_generic() -> None:
+    class Greeter(typing.Protocol):
+        @classmethod
+        def greet(cls) -> str: ...
+
+    class Base(BaseService, abc.ABC, typing.Generic[T]):
+        @classmethod
+        @abc.abstractmethod
+        def word(cls) -> str: ...
+
+    class Service(Base[int], Greeter):
+        @classmethod
+        def word(cls) -> str:
+            return "hello"
+
+        @classmethod
+        @guarded
+        def greet(cls) -> str:
+            return cls.word()
+
+    assert Service.greet() == "hello"
+    assert Service._initialized
+    assert not Base._initialized
