@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from ._lifecycle import all_services, check_services, full_order
-from ._starting import needs
+from ._lifecycle import all_services, check_services
+from ._plan import full_order, needs
 from ._states import ServiceState, look_at
 
 TYPE_CHECKING = False

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from ._operations import state
-from ._order import CycleFound, start_order
+from ._plan import full_order
 from ._requires import is_service
 from ._service import BaseService
-from ._starting import cycle_error, ensure_started, ensure_started_async, needs, stand_in
+from ._starting import ensure_started, ensure_started_async
 from ._stopping import stop_async, stop_here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from types import TracebackType
     from typing import Self
 
     Service = type[BaseService]
 
-__all__ = ["all_services", "check_services", "full_order", "running", "start", "stop"]
+__all__ = ["all_services", "check_services", "running", "start", "stop"]
 
 STOP_TIMEOUT_S = 60.0
 
@@ -130,15 +130,6 @@ def _pass_on(trouble: Exception, error: BaseException | None) -> None:
     from ._log import logger  # noqa: PLC0415 - logging is loaded when there is something to say
 
     logger().error("services failed to shut down after an error", exc_info=trouble)
-
-
-def full_order(services: Iterable[Service]) -> list[Service]:
-    """Return *services* and all they require, started or not, in start order."""
-    roots = [service for service in map(stand_in, services) if service is not None]
-    try:
-        return start_order(roots, needs)
-    except CycleFound as found:
-        raise cycle_error(found) from None
 
 
 def all_services() -> list[Service]:

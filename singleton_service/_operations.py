@@ -257,7 +257,7 @@ def find_wait(
 
 
 def check_wait(
-    target: Operation, waiter: Operation | None, loop: AbstractEventLoop | None, way: Iterable[Service]
+    target: Operation, waiter: Operation | None, loop: AbstractEventLoop | None, way: Callable[[], Iterable[Service]]
 ) -> None:
     """Refuse a wait that would never end. Under `lock`.
 
@@ -265,7 +265,7 @@ def check_wait(
         target: What is to be waited for.
         waiter: In whose hook the wait is.
         loop: The event loop whose thread the wait would block.
-        way: The services from the one that was called to the one *target* starts.
+        way: Gives the services from the one that was called to the one *target* starts.
 
     Raises:
         SelfDependencyError: A service's own hook needs that service started.
@@ -275,7 +275,7 @@ def check_wait(
     chain = find_wait(target, waiter, loop)
     if chain is None:
         return
-    called = tuple(way)
+    called = tuple(way())
     if waiter is None or waiter.service is None or chain[-1] is not waiter:
         busy = chain[-1].service or called[-1]
         wanted = called[0] if called else busy

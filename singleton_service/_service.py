@@ -97,6 +97,6 @@ class BaseService:
     @classmethod
     def _get_initialization_order(cls) -> list[type[BaseService]]:
         """Return what a first call would start, in order. Kept for code of the earlier container."""
-        from ._lifecycle import full_order  # noqa: PLC0415 - the lifecycle imports this module
+        from ._plan import full_order  # noqa: PLC0415 - the plan imports this module
 
         return full_order([cls])

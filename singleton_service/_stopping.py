@@ -12,7 +12,8 @@ from . import _hooks
 from ._loops import close_background_loops, in_thread, is_usable, run_bounded, run_fresh_for, run_on, running_loop
 from ._operations import Operation, Phase, Record, active, check_wait, find_wait, inside, lock, state, waiting
 from ._order import with_dependents
-from ._starting import needs, wait_awaiting, wait_here
+from ._plan import needs
+from ._waiting import Wait, wait_awaiting, wait_here
 from .exceptions import ServiceShutdownError
 
 TYPE_CHECKING = False
@@ -65,22 +66,6 @@ async def stop_async(services: Sequence[Service] | None, timeout_s: float) -> No
     session.raise_errors()
 
 
-class _Pause:
-    """Something to wait for before the stop can go on."""
-
-    __slots__ = ("_entered", "operation")
-
-    def __init__(self, operation: Operation, entered: waiting) -> None:
-        self.operation = operation
-        self._entered = entered
-
-    def __enter__(self) -> None:
-        """Nothing: the wait was recorded under the lock, when it was decided."""
-
-    def __exit__(self, *_exc: object) -> None:
-        self._entered.__exit__()
-
-
 class _Session:
     """One ``stop()``: what it waits for, what it stops, and what went wrong."""
 
@@ -95,7 +80,7 @@ class _Session:
         self._count = -1  # how many services were up when the queue was made or last taken from
         self._errors: list[Exception] = []
 
-    def next_wait(self) -> _Pause | None:
+    def next_wait(self) -> Wait | None:
         """Return what to wait for, or None when the way is clear and closed behind us."""
         with lock:
             other = state.stopping
@@ -112,15 +97,15 @@ class _Session:
                     return self._pause(operation)
             return None
 
-    def _pause(self, operation: Operation) -> _Pause:
+    def _pause(self, operation: Operation) -> Wait:
         try:
-            check_wait(operation, self._caller, self._blocked_loop, ())
+            check_wait(operation, self._caller, self._blocked_loop, tuple)
         except BaseException:
             self.end()
             raise
         entered = waiting(self._gate or self._caller, operation, self._blocked_loop)
         entered.__enter__()
-        return _Pause(operation, entered)
+        return Wait(operation, entered)
 
     def _would_wait_for_me(self, operation: Operation) -> bool:
         return self._caller is not None and find_wait(operation, self._caller, None) is not None
