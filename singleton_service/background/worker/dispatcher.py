@@ -205,7 +205,8 @@ class Dispatcher:
             # Something more urgent may have come since: find out before taking from this one.
             queue = None
         replies = self._fetch(commands, queue, room) if queue else self._link.run(commands)
-        self._looked_above_at = now
+        # As of the answer: over a slow line, one counted from the question would be old already, for ever.
+        self._looked_above_at = time.monotonic()
         first = len(commands) - len(above)
         for name, has_token in zip(above, replies[first:], strict=True):
             if has_token:

@@ -1,0 +1,95 @@
+"""Faults that were found once, each with the day that shows it. They need a server or a line that can be spoilt."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from singleton_service.background.task_queue import TaskQueueService
+from singleton_service.background.worker import WorkerService
+from tests.conftest import REDIS_SERVER, WITHOUT_REDIS, RedisServer, clean_process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(REDIS_SERVER is None, reason=WITHOUT_REDIS)
+
+
+class SlowLine:
+    """A line to a server on which every answer is late."""
+
+    def __init__(self, server_port: int, delay_s: float) -> None:
+        self._server_port = server_port
+        self._delay_s = delay_s
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._sockets: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def close(self) -> None:
+        for end in [self._listener, *self._sockets]:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        for end in [self._listener, *self._sockets]:
+            end.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(("127.0.0.1", self._server_port))
+                self._sockets += [near, far]
+                for arguments in ((near, far, 0.0), (far, near, self._delay_s)):
+                    self._threads.append(threading.Thread(target=self._carry, args=arguments))
+                    self._threads[-1].start()
+
+    @staticmethod
+    def _carry(source: socket.socket, sink: socket.socket, delay_s: float) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                time.sleep(delay_s)
+                sink.sendall(data)
+        for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisServer]:
+    """A server of this test's own, not started yet, that keeps its data."""
+    own = RedisServer(tmp_path, "--appendonly", "yes", "--client-query-buffer-limit", "8mb")
+    for name in [name for name in os.environ if name.startswith(("TASKS_", "REDIS_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("REDIS_URL", own.url)
+    monkeypatch.setenv("TASKS_LEASE_SECONDS", "2")
+    monkeypatch.chdir(tmp_path)
+    with clean_process():
+        yield own
+    own.kill()
+
+
+@pytest.fixture
+def slow_line(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowLine]:
+    """The only way to the server, 15 ms long."""
+    line = SlowLine(server.start().port, 0.015)
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{line.port}/0")
+    with clean_process():
+        yield line
+    line.close()
+
+
+def test_tasks_run_over_a_slow_line(slow_line: SlowLine) -> None:
+    """The dispatcher asked for more urgent work, found its question old when the answer came, and asked again."""
+    TaskQueueService.register_handler("x", lambda payload: payload["n"])
+    WorkerService.start_workers(2)
+    assert TaskQueueService.get_result(TaskQueueService.enqueue_task("x", {"n": 1}), timeout=10) == 1
