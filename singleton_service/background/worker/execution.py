@@ -52,6 +52,16 @@ class Execution:
 
     def run(self, job: Job) -> None:
         """Call the handler and write the ending into the job. Never raises."""
+        try:
+            self._run(job)
+        except Exception as error:
+            # A body that can't be read, a log handler that raises: not worth a thread of the pool.
+            logger.exception("task %s (%s) can't be dealt with", job.lease.id, job.name)
+            if job.ending is None:
+                message = f"The worker can't deal with the task: {_shown(error)}"
+                job.ending, job.report = Ending.BURY, encode_error(_now(), type(error).__name__, message, None)
+
+    def _run(self, job: Job) -> None:
         lease = job.lease
         if not is_readable(lease.body):
             self._hold(job, "the task was written by a newer version of singleton-service")
@@ -89,9 +99,9 @@ class Execution:
         # Before anything is acknowledged: a result that can't be kept must not run the task again.
         try:
             result_json = _encode_result(result)
-        except (TypeError, ValueError, RecursionError) as error:
+        except Exception as error:  # an object's own methods may raise anything
             message = (
-                f"Task result is not JSON: {error}. The handler ran and is not run again; "
+                f"Task result is not JSON: {_shown(error)}. The handler ran and is not run again; "
                 "return plain values (str, int, float, bool, None, list, dict)"
             )
             job.ending, job.report = Ending.BURY, encode_error(_now(), type(error).__name__, message, None)
@@ -101,7 +111,7 @@ class Execution:
         job.ending, job.report = Ending.COMPLETE, encode_record(job.lease, result_json)
 
     def _fail(self, job: Job, error: BaseException, max_retries: int, handler: Handler) -> None:
-        message = f"Task execution failed: {str(error) or repr(error)}"
+        message = f"Task execution failed: {_shown(error)}"
         # The first frame is ours; what users want to see begins with their handler.
         trace = error.__traceback__.tb_next if error.__traceback__ else None
         text = "".join(traceback.format_exception(type(error), error, trace))
@@ -136,6 +146,13 @@ def _encode_result(result: Any) -> bytes:
     if len(result_json) > MAX_RESULT_BYTES:
         raise ValueError(f"it is {len(result_json):,} bytes, at most {MAX_RESULT_BYTES:,} are kept")
     return result_json
+
+
+def _shown(error: BaseException) -> str:
+    try:
+        return str(error) or repr(error)
+    except Exception:
+        return "(an error that can't be shown)"
 
 
 def _now() -> datetime:

@@ -6,11 +6,14 @@ One loop for the worker's whole life: a client session that a handler keeps is n
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
+    from concurrent.futures import Future
 
 _LONGEST_STOP_S = 5.0
 
@@ -22,36 +25,50 @@ class HandlerLoop:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._is_stopping = False
+        self._has_ended = False
 
     def run(self, awaitable: Awaitable[Any]) -> Any:
         """Run *awaitable* on the loop and return what it gives; the calling thread waits."""
-
-        async def whatever() -> Any:
-            return await awaitable
-
-        return asyncio.run_coroutine_threadsafe(whatever(), self._running_loop()).result()
+        return self._send(awaitable).result()
 
     def stop(self) -> None:
-        """Cancel what still runs on the loop, and end it."""
+        """Cancel what still runs on the loop, and end it; nothing runs on it afterwards."""
         with self._lock:
+            self._is_stopping = True
             loop, thread = self._loop, self._thread
-            self._loop = self._thread = None
-        if loop is None or thread is None:
-            return
-        loop.call_soon_threadsafe(loop.stop)
+            if loop is None or thread is None:
+                return
+            with suppress(RuntimeError):  # closed by an earlier stop
+                loop.call_soon_threadsafe(self._end, loop)
         # A coroutine that blocks the loop must not block the stop.
         thread.join(_LONGEST_STOP_S)
 
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
+    def _send(self, awaitable: Awaitable[Any]) -> Future[Any]:
+        async def whatever() -> Any:
+            return await awaitable
+
+        # Under the lock: what is sent before the stop is begun, and cancelled by it; what comes later is refused.
         with self._lock:
+            if self._is_stopping:
+                if inspect.iscoroutine(awaitable):
+                    awaitable.close()
+                raise RuntimeError("the workers were stopped meanwhile")
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=_serve, args=(self._loop,), name="worker-asyncio", daemon=True)
+                self._thread = threading.Thread(target=self._serve, args=(self._loop,), name="worker-asyncio")
+                self._thread.daemon = True
                 self._thread.start()
-            return self._loop
+            return asyncio.run_coroutine_threadsafe(whatever(), self._loop)
 
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            while not self._has_ended:
+                # A coroutine raised it: its caller is told, and the loop goes on for the others.
+                with suppress(KeyboardInterrupt, SystemExit):
+                    runner.get_loop().run_forever()
+            # The runner's end cancels what is left, closes async generators and the loop.
 
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
-    with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        # The runner's end cancels what is left, closes async generators and the loop.
-        runner.get_loop().run_forever()
+    def _end(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._has_ended = True
+        loop.stop()

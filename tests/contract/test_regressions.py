@@ -1,0 +1,94 @@
+"""Faults that were found once, each with the case that shows it, on every engine."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+from singleton_service.background.task_queue import TaskFailedError, TaskQueueService
+from singleton_service.background.worker import WorkerService
+
+Queue = type[TaskQueueService]
+
+
+@pytest.mark.parametrize("raised", [SystemExit(3), KeyboardInterrupt()])
+def test_the_loop_of_coroutine_handlers_outlives_what_they_raise(queue: Queue, raised: BaseException) -> None:
+    """An exit raised by one coroutine ended the loop, and every later one failed."""
+
+    async def leave(payload: dict[str, Any]) -> None:
+        await asyncio.sleep(0)
+        raise raised
+
+    async def stay(payload: dict[str, Any]) -> str:
+        await asyncio.sleep(0)
+        return "still here"
+
+    queue.register_handler("leave", leave, max_retries=0)
+    queue.register_handler("stay", stay, max_retries=0)
+    WorkerService.start_workers(1)
+    with pytest.raises(TaskFailedError):
+        queue.get_result(queue.enqueue_task("leave"), timeout=10)
+    assert queue.get_result(queue.enqueue_task("stay"), timeout=10) == "still here"
+
+
+def test_a_handler_that_returns_a_coroutine_after_the_stop_leaves_no_loop_behind(queue: Queue, until: Any) -> None:
+    """Its thread started a second loop that nobody would have ended."""
+    began, release = threading.Event(), threading.Event()
+
+    async def rest() -> None:
+        await asyncio.sleep(0)
+
+    def late(payload: dict[str, Any]) -> Any:
+        began.set()
+        release.wait(30)
+        return rest()
+
+    queue.register_handler("late", late)
+    WorkerService.start_workers(1)
+    queue.enqueue_task("late")
+    assert began.wait(10)
+    assert WorkerService.stop_workers(timeout=0) == 1
+    release.set()
+    until(lambda: WorkerService.get_worker_stats()["active_workers"] == 0)
+    assert "worker-asyncio" not in {thread.name for thread in threading.enumerate()}
+
+
+class UnspeakableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("this error can't be shown")
+
+
+class Slippery(dict[str, int]):
+    def items(self) -> Any:
+        raise RuntimeError("dictionary changed size during iteration")
+
+
+def raise_unspeakable(payload: dict[str, Any]) -> None:
+    raise UnspeakableError
+
+
+@pytest.mark.parametrize(
+    ("handler", "says"),
+    [(raise_unspeakable, "can't be shown"), (lambda payload: Slippery(a=1), "changed size")],
+)
+def test_nothing_a_handler_returns_or_raises_costs_the_worker_a_thread(queue: Queue, handler: Any, says: str) -> None:
+    """The thread ended, and its task was running for ever."""
+    queue.register_handler("odd", handler, max_retries=0)
+    WorkerService.start_workers(1)
+    with pytest.raises(TaskFailedError, match=says):
+        queue.get_result(queue.enqueue_task("odd"), timeout=10)
+    assert WorkerService.get_worker_stats()["active_workers"] == 1
+
+
+def test_a_task_that_cannot_be_read_fails_and_costs_the_worker_no_thread(queue: Queue, until: Any) -> None:
+    queue.get_queue_stats()
+    client = queue._open_client()
+    too_deep = b'11{"n":"x","c":0,"m":3,"p":' + b'{"a":' * 5000 + b"0" + b"}" * 5000 + b"}"
+    client.persist("default", lambda again: client.protocol("default").enqueue([("=deep", b"0", too_deep)]))
+    queue.register_handler("x", print)
+    WorkerService.start_workers(1)
+    until(lambda: queue.get_queue_stats()["failed_tasks"] == 1)
+    assert WorkerService.get_worker_stats()["active_workers"] == 1
