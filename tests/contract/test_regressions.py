@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from singleton_service.background.task_queue import TaskFailedError, TaskQueueService
+from singleton_service.background.task_queue import TaskFailedError, TaskQueueService, TaskRequest
 from singleton_service.background.worker import WorkerService
 
 Queue = type[TaskQueueService]
@@ -92,3 +92,31 @@ def test_a_task_that_cannot_be_read_fails_and_costs_the_worker_no_thread(queue: 
     WorkerService.start_workers(1)
     until(lambda: queue.get_queue_stats()["failed_tasks"] == 1)
     assert WorkerService.get_worker_stats()["active_workers"] == 1
+
+
+def test_a_suspect_that_waited_behind_a_long_task_does_not_stop_the_worker(queue: Queue, until: Any) -> None:
+    """It was handed back, but the worker went on as if it ran here, and took nothing any more."""
+    release = threading.Event()
+    queue.register_handler("quick", lambda payload: None)
+    queue.register_handler("slow", lambda payload: release.wait(30))
+    WorkerService.start_workers(1)
+    queue.enqueue_many([TaskRequest("quick") for _ in range(50)])
+    until(lambda: queue.get_queue_stats()["tasks_processed"] == 50)
+    queue.enqueue_task("slow")
+    until(lambda: WorkerService.get_worker_stats()["busy_workers"] == 1)
+    client = queue._open_client()
+    key = client.protocol("default").keys.key
+    suspect = b'11{"n":"quick","c":0,"m":3,"p":{}}'
+    client.link.run(
+        [
+            (b"HSET", key("body"), b"=suspect", suspect),
+            (b"HSET", key("attempts"), b"=suspect", b"0|2|1"),
+            (b"RPUSH", key("suspects"), b"=suspect"),
+            (b"RPUSH", key("wake"), b"1"),
+        ]
+    )
+    until(lambda: queue.get_queue_stats()["running_tasks"] == 2)
+    until(lambda: queue.get_queue_stats()["running_tasks"] == 1)
+    release.set()
+    assert queue.get_result("default.=suspect", timeout=10) is None
+    assert queue.get_result(queue.enqueue_task("quick"), timeout=10) is None

@@ -7,11 +7,11 @@ import socket
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from singleton_service.background.task_queue import TaskQueueService
+from singleton_service.background.task_queue import TaskQueueService, TaskRequest
 from singleton_service.background.worker import WorkerService
 from tests.conftest import REDIS_SERVER, WITHOUT_REDIS, RedisServer, clean_process
 
@@ -93,3 +93,50 @@ def test_tasks_run_over_a_slow_line(slow_line: SlowLine) -> None:
     TaskQueueService.register_handler("x", lambda payload: payload["n"])
     WorkerService.start_workers(2)
     assert TaskQueueService.get_result(TaskQueueService.enqueue_task("x", {"n": 1}), timeout=10) == 1
+
+
+def test_what_is_to_be_handed_back_while_the_server_is_away_is_handed_back_when_it_is_there(
+    server: RedisServer, until: Any
+) -> None:
+    """It was neither here nor there: no thread would run it, and its lease was renewed for ever."""
+    server.start()
+    release = threading.Event()
+    TaskQueueService.register_handler("quick", lambda payload: None)
+    TaskQueueService.register_handler("slow", lambda payload: release.wait(30))
+    WorkerService.start_workers(1)
+    TaskQueueService.enqueue_many([TaskRequest("quick") for _ in range(50)])
+    until(lambda: TaskQueueService.get_queue_stats()["tasks_processed"] == 50)
+    TaskQueueService.enqueue_many([TaskRequest("slow"), *[TaskRequest("quick") for _ in range(450)]])
+    until(lambda: WorkerService.get_worker_stats()["busy_workers"] == 1)
+    assert TaskQueueService.get_queue_stats()["running_tasks"] > 250, "fetched ahead, and not handed back yet"
+    server.kill()
+    began = time.monotonic()
+    until(lambda: time.monotonic() - began > 0.5)
+    server.start()
+    try:
+        until(lambda: TaskQueueService.get_queue_stats()["pending_tasks"] == 450)
+    finally:
+        release.set()
+    until(lambda: TaskQueueService.get_queue_stats()["tasks_processed"] == 501)
+
+
+def test_many_large_results_at_once_are_sent_in_portions(server: RedisServer, until: Any) -> None:
+    """All in one command, they were more than the server takes: it hung up, and they were sent again for ever."""
+    server.start()
+    release = threading.Event()
+
+    def large(payload: dict[str, Any]) -> str:
+        release.wait(30)
+        return "x" * 1024 * 1024
+
+    TaskQueueService.register_handler("large", large)
+    WorkerService.start_workers(20)
+    TaskQueueService.enqueue_many([TaskRequest("large") for _ in range(20)])
+    until(lambda: WorkerService.get_worker_stats()["busy_workers"] == 20)
+    server.kill()
+    began = time.monotonic()
+    until(lambda: time.monotonic() - began > 1)
+    release.set()
+    until(lambda: WorkerService.get_worker_stats()["busy_workers"] == 0)
+    server.start()
+    until(lambda: TaskQueueService.get_queue_stats()["tasks_processed"] == 20, 30)

@@ -20,7 +20,7 @@ from .feeds import Feeds
 from .in_hand import InHand
 from .job import Ending
 from .lookahead import HORIZON_S, Lookahead
-from .reports import Report, reports_of
+from .reports import Report, releases_of, reports_of
 from .wakeup import WakeUp
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ logger = logging.getLogger("singleton_service.worker")
 _READ_TIMEOUT_S = 10.0
 _SUSPECT_LOOK_S = 2.0
 _LOOK_ABOVE_S = 0.01
+# What one round trip carries at most, but for a single report that is larger.
+_MAX_REPORT_BYTES = 4 * 1024 * 1024
 
 
 class Dispatcher:
@@ -132,7 +134,8 @@ class Dispatcher:
             beating, beat = self._beats.popleft()
             if beat.next_ms is not None:
                 self._feeds.due_in(beating, beat.next_ms / 1000, now)
-        self._pending += self._collect()
+        if not self._pending:
+            self._pending = self._collect()
         stop_by = self._stop_by
         if stop_by is not None:
             self._hand_back(self._pool.take_back())
@@ -211,7 +214,8 @@ class Dispatcher:
         for name, has_token in zip(above, replies[first:], strict=True):
             if has_token:
                 self._feeds.hope(name)
-        self._settle(replies)
+        reports, self._pending = self._pending, []
+        self._settle(reports, replies)
 
     def _fetch(self, commands: list[Command], queue: str, room: int) -> list[Any]:
         """Send *commands* and a fetch, start what it brings, and return the replies to the commands."""
@@ -238,10 +242,9 @@ class Dispatcher:
             self._in_hand.add(fetched.leases, idle)
         return replies
 
-    def _settle(self, replies: list[Any]) -> None:
+    def _settle(self, reports: list[Report], replies: list[Any]) -> None:
         """Take note of what the server said to the reports."""
         self._client.outage.over()
-        reports, self._pending = self._pending, []
         for report, reply in zip(reports, replies, strict=False):
             self._leases.drop(report.leases)
             refused = report.count(reply, self._counters)
@@ -253,20 +256,15 @@ class Dispatcher:
     # Jobs
 
     def _collect(self) -> list[Report]:
-        jobs = self._in_hand.collect(MAX_BATCH)
+        jobs = self._in_hand.collect(MAX_BATCH, _MAX_REPORT_BYTES)
         if jobs:
             self._moved_at = time.monotonic()
             self._lookahead.saw([job.run_s for job in jobs if job.ending is not Ending.HOLD])
         return reports_of(jobs, self._client)
 
     def _hand_back(self, jobs: list[Job]) -> None:
-        by_queue: dict[str, list[Lease]] = {}
-        for job in self._in_hand.abandon(jobs):
-            by_queue.setdefault(job.lease.queue, []).append(job.lease)
-        for queue, leases in by_queue.items():
-            self._link.run([self._client.protocol(queue).release(leases)])
-            self._leases.drop(leases)
-        self._in_hand.forget(jobs)
+        self._in_hand.let_go(jobs)
+        self._pending += releases_of(jobs, self._client)
 
     def _cut_off_running(self) -> None:
         running = self._in_hand.unfinished()
@@ -286,7 +284,8 @@ class Dispatcher:
             return True
         if self._failures > 0 and time.monotonic() >= self._stop_by:
             # The server is away and the time is over: the leases end by themselves, and the tasks run again.
-            self.cut_off += len(self._in_hand)
+            unsaid = sum(len(report.jobs) for report in self._pending if report.ending is not Ending.RELEASE)
+            self.cut_off += len(self._in_hand) + unsaid
             return True
         return False
 
@@ -304,19 +303,20 @@ class Dispatcher:
         logger.error("%s", error)
         for queue in self._feeds.queues:
             self._leases.doubt(queue)
-        reports, self._pending = self._pending, []
-        for single in [single for report in reports for single in report.split()]:
+        self._pending = [single for report in self._pending for single in report.split()]
+        while self._pending:
+            single = self._pending[0]
             single.again = True
             try:
                 replies = self._link.run([single.command()])
             except QueueUnavailableError:
-                self._pending.append(single)
+                break
             except TaskQueueError:
                 logger.exception("the outcome of task %s can't be stored; the task runs again", single.jobs[0].lease.id)
                 self._leases.drop(single.leases)
             else:
-                self._pending.insert(0, single)
-                self._settle(replies)
+                self._settle([single], replies)
+            del self._pending[0]
         self._pause()
 
     def _pause(self) -> None:

@@ -24,7 +24,7 @@ class InHand:
         self._jobs: dict[Lease, Job] = {}
         # Not known to have begun, in the order in which the pool takes them.
         self._waiting: deque[Job] = deque()
-        self.has_suspect = False
+        self._suspect: Lease | None = None
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -33,6 +33,11 @@ class InHand:
     def waiting(self) -> int:
         """How many may still wait for a thread."""
         return len(self._waiting)
+
+    @property
+    def has_suspect(self) -> bool:
+        """Whether one of them is a suspect; there is never more than one."""
+        return self._suspect in self._jobs
 
     @property
     def running(self) -> int:
@@ -48,7 +53,8 @@ class InHand:
         jobs = [Job(lease, is_marked=n < marked) for n, lease in enumerate(leases)]
         for job in jobs:
             self._jobs[job.lease] = job
-            self.has_suspect = self.has_suspect or job.lease.is_suspect
+            if job.lease.is_suspect:
+                self._suspect = job.lease
         if jobs and self._waits_below(leases[0].queue):
             overtaken = self._pool.take_back()
             self._keep_waiting(overtaken)
@@ -61,15 +67,18 @@ class InHand:
         """Whether tasks of *queue* would overtake something that waits."""
         return self._waits_below(queue)
 
-    def collect(self, limit: int) -> list[Job]:
-        """Return jobs that have ended, and let them go; those cut off before are passed over."""
-        done, ended = self._pool.done, []
-        for _ in range(min(len(done), limit)):
+    def collect(self, limit: int, max_bytes: int) -> list[Job]:
+        """Return jobs that have ended, and let them go; those cut off before are passed over.
+
+        At most *limit*, and none after their reports have passed *max_bytes*.
+        """
+        done, size = self._pool.done, 0
+        ended: list[Job] = []
+        while done and len(ended) < limit and size < max_bytes:
             job = done.popleft()
             if self._jobs.pop(job.lease, None) is not None:
                 ended.append(job)
-                if job.lease.is_suspect:
-                    self.has_suspect = False
+                size += len(job.report)
         return ended
 
     def note_begun(self) -> list[Lease]:
@@ -81,18 +90,12 @@ class InHand:
                 begun.append(job.lease)
         return begun
 
-    def abandon(self, jobs: Iterable[Job]) -> list[Job]:
+    def let_go(self, jobs: Sequence[Job]) -> None:
         """Let go of jobs that have not ended: whatever comes of them is dropped."""
-        given = list(jobs)
-        for job in given:
-            job.is_abandoned = True
-        self._keep_waiting(given)
-        return given
-
-    def forget(self, jobs: Iterable[Job]) -> None:
-        """Their leases were handed back."""
         for job in jobs:
-            self._jobs.pop(job.lease, None)
+            job.is_abandoned = True
+            del self._jobs[job.lease]
+        self._keep_waiting(jobs)
 
     def _waits_below(self, queue: str) -> bool:
         return any(self._rank[job.lease.queue] > self._rank[queue] for job in self._waiting)

@@ -16,6 +16,7 @@ class Ending(Enum):
     RETRY = "retry"
     BURY = "bury"
     HOLD = "hold"
+    RELEASE = "release"
 
 
 class Job:

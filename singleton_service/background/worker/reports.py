@@ -42,10 +42,14 @@ class Report:
             return protocol.retry([(job.lease, job.delay_ms, job.report) for job in jobs], again=self.again)
         if self.ending is Ending.BURY:
             return protocol.bury([(job.lease, job.report) for job in jobs], again=self.again)
-        return protocol.hold([(job.lease, job.reason, job.report) for job in jobs])
+        if self.ending is Ending.HOLD:
+            return protocol.hold([(job.lease, job.reason, job.report) for job in jobs])
+        return protocol.release([job.lease for job in jobs])
 
     def count(self, answer: Any, counters: WorkerCounters) -> list[Job]:
         """Count what the queue accepted, and return the jobs it refused: they were not ours any more."""
+        if self.ending is Ending.RELEASE:
+            return []
         accepted = [verdict != ord("0") for verdict in answer]
         number = sum(accepted)
         if self.ending is Ending.COMPLETE:
@@ -71,3 +75,11 @@ def reports_of(jobs: Iterable[Job], client: QueueClient) -> list[Report]:
         assert job.ending is not None
         groups.setdefault((job.lease.queue, job.ending), []).append(job)
     return [Report(client.protocol(queue), ending, group) for (queue, ending), group in groups.items()]
+
+
+def releases_of(jobs: Iterable[Job], client: QueueClient) -> list[Report]:
+    """Group jobs that are to be handed back, whatever state they are in."""
+    groups: dict[str, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(job.lease.queue, []).append(job)
+    return [Report(client.protocol(queue), Ending.RELEASE, group) for queue, group in groups.items()]
