@@ -71,12 +71,13 @@ class Phase(Enum):
 class Operation:
     """One start or stop under way. Fields are read and written under `lock`."""
 
-    __slots__ = ("_on_done", "error", "loop", "parent", "phase", "service", "used", "waits")
+    __slots__ = ("_on_done", "error", "loop", "parent", "phase", "service", "thread", "used", "waits")
 
     def __init__(self, service: Service | None, phase: Phase, parent: Operation | None) -> None:
         self.service = service
         self.phase = phase
         self.parent = parent
+        self.thread = threading.get_ident()  # whose plain call this is; 0 if it is a task that awaits it
         self.waits: list[Operation] = []
         self.loop: AbstractEventLoop | None = None  # the event loop its hooks need in order to go on
         self.error: ServiceError | None = None
@@ -109,6 +110,7 @@ class Operation:
         with lock:
             self.phase = Phase.DONE
             self.loop = None
+            self.thread = 0
             if self.parent is not None and self in self.parent.waits:
                 self.parent.waits.remove(self)
             callbacks, self._on_done = self._on_done, []
@@ -229,7 +231,7 @@ def _next(operation: Operation) -> Iterator[Operation]:
 
 
 def find_wait(
-    target: Operation, waiter: Operation | None, loop: AbstractEventLoop | None
+    target: Operation, waiter: Operation | None, loop: AbstractEventLoop | None, thread: int = 0
 ) -> tuple[Operation, ...] | None:
     """Return the chain from *target* to what could only go on after the wait, or None. Under `lock`.
 
@@ -237,12 +239,14 @@ def find_wait(
         target: What is to be waited for.
         waiter: In whose hook the wait is.
         loop: The event loop whose thread the wait would block.
+        thread: The thread that the wait would block. Its own operations matter where a signal handler
+            interrupts it between two lines of this package.
     """
     came_from: dict[Operation, Operation | None] = {target: None}
     frontier = [target]
     while frontier:
         operation = frontier.pop()
-        if operation is waiter or (loop is not None and operation.loop is loop):
+        if operation is waiter or (loop and operation.loop is loop) or (thread and operation.thread == thread):
             chain: list[Operation] = []
             step: Operation | None = operation
             while step is not None:
@@ -257,7 +261,11 @@ def find_wait(
 
 
 def check_wait(
-    target: Operation, waiter: Operation | None, loop: AbstractEventLoop | None, way: Callable[[], Iterable[Service]]
+    target: Operation,
+    waiter: Operation | None,
+    loop: AbstractEventLoop | None,
+    way: Callable[[], Iterable[Service]],
+    thread: int = 0,
 ) -> None:
     """Refuse a wait that would never end. Under `lock`.
 
@@ -266,13 +274,14 @@ def check_wait(
         waiter: In whose hook the wait is.
         loop: The event loop whose thread the wait would block.
         way: Gives the services from the one that was called to the one *target* starts.
+        thread: The thread that the wait would block, or 0.
 
     Raises:
         SelfDependencyError: A service's own hook needs that service started.
         CircularDependencyError: The hooks of several services wait for each other.
-        ServiceNotInitializedError: *target* needs the event loop that the wait would block.
+        ServiceNotInitializedError: *target* needs the event loop or the thread that the wait would block.
     """
-    chain = find_wait(target, waiter, loop)
+    chain = find_wait(target, waiter, loop) or find_wait(target, None, None, thread)
     if chain is None:
         return
     called = tuple(way())

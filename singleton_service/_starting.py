@@ -8,6 +8,7 @@ ring of waits can only arise through calls inside hooks, which `check_wait` sees
 
 from __future__ import annotations
 
+import threading
 from itertools import groupby
 
 from . import _hooks
@@ -102,7 +103,12 @@ def _only_plain_hooks(service: Service) -> bool:
 
 
 def _claim(
-    service: Service, roots: Sequence[Service], caller: Operation | None, loop: AbstractEventLoop | None
+    service: Service,
+    roots: Sequence[Service],
+    caller: Operation | None,
+    loop: AbstractEventLoop | None,
+    *,
+    thread: int = 0,
 ) -> Operation | Wait | bool:
     """Decide what to do about *service*: run the returned operation, wait, or nothing.
 
@@ -111,6 +117,7 @@ def _claim(
         roots: What was asked for, to tell the way from there to *service*.
         caller: The operation in whose hook the call is.
         loop: The event loop whose thread a wait would block.
+        thread: The thread a wait would block; 0 when it is awaited.
 
     Returns:
         True when it is started already, False when the plan is out of date.
@@ -122,13 +129,14 @@ def _claim(
         if busy is None and caller is None:
             busy = state.stopping
         if busy is not None:
-            check_wait(busy, caller, loop, lambda: way_to(roots, service))
+            check_wait(busy, caller, loop, lambda: way_to(roots, service), thread)
             entered = waiting(caller, busy, loop)
             entered.__enter__()
             return Wait(busy, entered)
         if not all(needed._initialized for needed in needs(service)):
             return False
         operation = Operation(service, Phase.INITIALIZE, caller)
+        operation.thread = thread
         state.running[service] = operation
         state.started.pop(service, None)  # `_initialized = False` was set by hand
         return operation
@@ -138,7 +146,7 @@ def _bring_up(
     service: Service, roots: Sequence[Service], caller: Operation | None, loop: AbstractEventLoop | None
 ) -> bool:
     while True:
-        step = _claim(service, roots, caller, loop)
+        step = _claim(service, roots, caller, loop, thread=threading.get_ident())
         if isinstance(step, bool):
             return step
         if isinstance(step, Operation):
@@ -174,6 +182,7 @@ async def _run_in_thread(
 
     def run() -> bool:
         has_begun.append(True)
+        operation.thread = threading.get_ident()
         _start_here(operation, roots, None)
         return all(not is_wanted or _bring_up(service, roots, caller, None) for service in others)
 

@@ -6,6 +6,7 @@ are waited for first. `_Session` decides, two thin drivers carry it out.
 
 from __future__ import annotations
 
+import threading
 import time
 
 from . import _hooks
@@ -31,7 +32,7 @@ __all__ = ["stop_async", "stop_here"]
 
 def stop_here(services: Sequence[Service] | None, timeout_s: float) -> None:
     """Stop *services* (None: all) and what depends on them, blocking this thread."""
-    session = _Session(services, running_loop())
+    session = _Session(services, running_loop(), threading.get_ident())
     while (wait := session.next_wait()) is not None:
         with wait:
             wait_here(wait.operation)
@@ -51,7 +52,7 @@ async def stop_async(services: Sequence[Service] | None, timeout_s: float) -> No
     import asyncio  # noqa: PLC0415 - there is a running loop, so it is loaded
 
     loop = asyncio.get_running_loop()
-    session = _Session(services, None)
+    session = _Session(services, None, 0)
     while (wait := session.next_wait()) is not None:
         with wait:
             await wait_awaiting(wait.operation, loop)
@@ -69,12 +70,12 @@ async def stop_async(services: Sequence[Service] | None, timeout_s: float) -> No
 class _Session:
     """One ``stop()``: what it waits for, what it stops, and what went wrong."""
 
-    def __init__(self, services: Sequence[Service] | None, blocked_loop: AbstractEventLoop | None) -> None:
+    def __init__(self, services: Sequence[Service] | None, blocked_loop: AbstractEventLoop | None, thread: int) -> None:
         self._services = services
         self._blocked_loop = blocked_loop
+        self._thread = thread  # that a wait would block; 0 when it is awaited
         self._caller = active()
         self._gate: Operation | None = None
-        self._is_nested = False
         self._stopped: set[Service] = set()
         self._queue: list[Service] = []  # what is left to stop; the last one goes first
         self._count = -1  # how many services were up when the queue was made or last taken from
@@ -86,20 +87,20 @@ class _Session:
             other = state.stopping
             lineage = tuple(self._caller.lineage()) if self._caller is not None else ()
             if self._gate is None and other is not None:
-                if other in lineage:
-                    self._is_nested = True  # a shutdown hook that stops something itself
-                    return None
+                if other in lineage or (self._thread and other.thread == self._thread):
+                    return None  # a shutdown hook, or a signal handler amid a stop, that stops something itself
                 return self._pause(other)
             if self._gate is None:
                 self._gate = state.stopping = Operation(None, Phase.STOP_ALL, self._caller)
-            for operation in state.running.values():
+                self._gate.thread = self._thread
+            for operation in tuple(state.running.values()):
                 if operation.phase.is_starting and not self._would_wait_for_me(operation):
                     return self._pause(operation)
             return None
 
     def _pause(self, operation: Operation) -> Wait:
         try:
-            check_wait(operation, self._caller, self._blocked_loop, tuple)
+            check_wait(operation, self._caller, self._blocked_loop, tuple, self._thread)
         except BaseException:
             self.end()
             raise
@@ -108,7 +109,9 @@ class _Session:
         return Wait(operation, entered)
 
     def _would_wait_for_me(self, operation: Operation) -> bool:
-        return self._caller is not None and find_wait(operation, self._caller, None) is not None
+        if self._caller is not None and find_wait(operation, self._caller, None) is not None:
+            return True
+        return self._thread != 0 and find_wait(operation, None, None, self._thread) is not None
 
     def next_stop(self) -> tuple[Operation, Record] | None:
         """Take the service that started last off the list, or return None when none is left."""
@@ -129,6 +132,7 @@ class _Session:
                 service._initialized = False
                 service._loop = None
                 operation = Operation(service, Phase.SHUTDOWN, self._gate or self._caller)
+                operation.thread = self._thread
                 state.running[service] = operation
                 return operation, record
             return None
@@ -137,7 +141,7 @@ class _Session:
         if self._services is None:
             return list(state.started)
         return with_dependents(
-            self._services, state.started, lambda service: (*needs(service), *state.started[service].used)
+            self._services, tuple(state.started), lambda service: (*needs(service), *state.started[service].used)
         )
 
     def closing(self, operation: Operation) -> _Closing:

@@ -107,11 +107,11 @@ class ServiceInitializationError(_NamedError):
 
 
 class ServiceNotInitializedError(_NamedError):
-    """A plain call came while its service is being started on the very event loop it would block.
+    """A plain call came while its service is being started on the very event loop or thread it would block.
 
     Attributes:
         service: The service that was called.
-        busy_with: The service whose hook needs the event loop.
+        busy_with: The service whose hook needs the event loop or the thread.
     """
 
     def __init__(self, service: type | str, busy_with: type | str) -> None:
@@ -122,7 +122,7 @@ class ServiceNotInitializedError(_NamedError):
     def __str__(self) -> str:
         return (
             f"{_name(self.service)} is not started yet: {_name(self.busy_with)} is being started or stopped on "
-            "this event loop, and a plain call that waits for it would block the loop it needs. "
+            "this event loop or in this thread, and a plain call that waits for it would keep it from going on. "
             f"Enter `async with running({_name(self.service)}):` first, or await one of its async methods."
         )
 
