@@ -6,6 +6,7 @@ import inspect
 import logging
 import time
 import traceback
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +19,12 @@ from singleton_service.background.task_queue.codec import (
 )
 from singleton_service.background.task_queue.retry import retry_delay_s
 
+from . import loop
 from .job import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import TracebackType
 
     from singleton_service.background.task_queue.handlers import Handler
 
@@ -32,6 +35,9 @@ logger = logging.getLogger("singleton_service.worker")
 
 # A server takes no string over 512 MiB; long before that a result belongs into a file.
 MAX_RESULT_BYTES = 64 * 1024 * 1024
+
+# A plain handler is called from here; a coroutine's error comes back through the loop and its future.
+_ON_THE_WAY = frozenset({__file__, loop.__file__, Future.result.__code__.co_filename})
 
 
 class Execution:
@@ -112,9 +118,7 @@ class Execution:
 
     def _fail(self, job: Job, error: BaseException, max_retries: int, handler: Handler) -> None:
         message = f"Task execution failed: {_shown(error)}"
-        # The first frame is ours; what users want to see begins with their handler.
-        trace = error.__traceback__.tb_next if error.__traceback__ else None
-        text = "".join(traceback.format_exception(type(error), error, trace))
+        text = "".join(traceback.format_exception(type(error), error, _users_part(error.__traceback__)))
         job.report = encode_error(_now(), type(error).__name__, message, text)
         retry = job.lease.retry_count + 1
         if retry > max_retries:
@@ -139,6 +143,13 @@ class Execution:
     def _hold(job: Job, reason: str) -> None:
         job.ending, job.reason = Ending.HOLD, reason
         job.report = encode_error(_now(), "NoHandler", reason, None)
+
+
+def _users_part(trace: TracebackType | None) -> TracebackType | None:
+    """Return the traceback from the handler on: the frames that led there are of no use to its author."""
+    while trace is not None and trace.tb_frame.f_code.co_filename in _ON_THE_WAY:
+        trace = trace.tb_next
+    return trace
 
 
 def _encode_result(result: Any) -> bytes:

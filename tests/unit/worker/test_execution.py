@@ -1,0 +1,327 @@
+"""What becomes of a task when its handler returns, raises, or does worse; without a server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import threading
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from singleton_service.background.task_queue.codec import decode_task, encode_body, to_json
+from singleton_service.background.task_queue.handlers import Handler, Policy
+from singleton_service.background.task_queue.lease import Lease
+from singleton_service.background.worker import execution
+from singleton_service.background.worker.execution import Execution
+from singleton_service.background.worker.job import Ending, Job
+from singleton_service.background.worker.loop import HandlerLoop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+FENCE = 1_700_000_000_000_000
+
+
+@pytest.fixture
+def loop() -> Iterator[HandlerLoop]:
+    loop = HandlerLoop()
+    yield loop
+    loop.stop()
+    assert "worker-asyncio" not in {thread.name for thread in threading.enumerate()}
+
+
+class Bench:
+    """Runs one handler as a worker thread would."""
+
+    def __init__(self, loop: HandlerLoop) -> None:
+        self.loop = loop
+
+    def run(
+        self,
+        function: Callable[..., Any] | None,
+        payload: dict[str, Any] | None = None,
+        *,
+        retries: int = 0,
+        max_retries: int = 3,
+        policy: Policy | None = None,
+    ) -> Job:
+        handlers = {} if function is None else {"job": Handler("job", function, policy or Policy())}
+        body = encode_body("job", to_json(payload or {}), 1, 0, max_retries)
+        return self.run_body(handlers, body, retries)
+
+    def run_body(self, handlers: dict[str, Handler], body: bytes, retries: int = 0) -> Job:
+        job = Job(Lease("default", "=x", FENCE, "w", b"%d|w" % FENCE, body, retries, 0), is_marked=True)
+        Execution(handlers, self.loop, retry_base_s=60, retry_cap_s=3600).run(job)
+        return job
+
+
+@pytest.fixture
+def bench(loop: HandlerLoop) -> Bench:
+    return Bench(loop)
+
+
+def result_of(job: Job) -> Any:
+    assert job.ending is Ending.COMPLETE
+    blob = b"%d|%d|0|%b" % (FENCE // 1000, FENCE, job.report)
+    task = decode_task("default", "=x", [b"finished", blob, b"", b"", b""])
+    assert task is not None
+    return task.result
+
+
+def error_of(job: Job) -> dict[str, Any]:
+    assert job.ending in {Ending.RETRY, Ending.BURY}
+    error: dict[str, Any] = json.loads(job.report)
+    return error
+
+
+class Awaitable:
+    """Something to await that is no coroutine."""
+
+    def __await__(self) -> Any:
+        yield from asyncio.sleep(0).__await__()
+        return "awaited"
+
+
+class Service:
+    @classmethod
+    def perform(cls, payload: dict[str, Any]) -> str:
+        return cls.__name__
+
+    async def __call__(self, payload: dict[str, Any]) -> str:
+        return "called"
+
+
+# Completed
+
+
+@pytest.mark.parametrize("value", [None, 0, "text", [1, 2.5], {"a": None}, "\ud800", "x" * 100_000], ids=repr)
+def test_what_a_function_returns_is_the_result(bench: Bench, value: Any) -> None:
+    job = bench.run(lambda payload: value)
+    assert result_of(job) == value
+    assert job.has_begun
+    assert job.run_s >= 0
+
+
+def test_the_handler_has_the_payload(bench: Bench) -> None:
+    assert result_of(bench.run(lambda payload: payload, {"a": [1, {"b": None}]})) == {"a": [1, {"b": None}]}
+
+
+def test_a_coroutine_function_is_awaited_on_the_loop(bench: Bench) -> None:
+    async def handler(payload: dict[str, Any]) -> str:
+        await asyncio.sleep(0)
+        return threading.current_thread().name
+
+    assert result_of(bench.run(handler)) == "worker-asyncio"
+
+
+@pytest.mark.parametrize(
+    ("function", "result"),
+    [
+        (lambda payload: Awaitable(), "awaited"),
+        (Service.perform, "Service"),
+        (Service(), "called"),
+        (partial(lambda extra, payload: extra, "bound"), "bound"),
+    ],
+    ids=["awaitable", "classmethod", "async object", "partial"],
+)
+def test_anything_that_can_be_called_is_a_handler(bench: Bench, function: Any, result: str) -> None:
+    assert result_of(bench.run(function)) == result
+
+
+def test_coroutines_of_many_tasks_share_one_loop(bench: Bench) -> None:
+    loops = []
+
+    async def handler(payload: dict[str, Any]) -> None:
+        loops.append(asyncio.get_running_loop())
+
+    for _ in range(3):
+        bench.run(handler)
+    assert len(set(map(id, loops))) == 1
+
+
+# Failed
+
+
+def fail(payload: dict[str, Any]) -> None:
+    raise ValueError("no such address")
+
+
+def test_an_exception_is_a_failed_attempt_with_all_that_is_known_of_it(bench: Bench) -> None:
+    before = datetime.now(UTC)
+    job = bench.run(fail)
+    error = error_of(job)
+    assert (error["t"], error["m"]) == ("ValueError", "Task execution failed: no such address")
+    assert abs(error["w"] - before.timestamp() * 1000) < 60_000
+    assert job.ending is Ending.RETRY
+
+
+@pytest.mark.parametrize(("retries", "delay_s"), [(0, 120), (1, 240), (2, 480)])
+def test_it_is_tried_again_after_the_documented_delay(bench: Bench, retries: int, delay_s: int) -> None:
+    job = bench.run(fail, retries=retries)
+    assert (job.ending, job.delay_ms) == (Ending.RETRY, delay_s * 1000)
+
+
+def test_it_is_tried_again_after_its_own_delay(bench: Bench) -> None:
+    job = bench.run(fail, retries=2, policy=Policy(retry_delay_seconds=0.25))
+    assert (job.ending, job.delay_ms) == (Ending.RETRY, 250)
+
+
+@pytest.mark.parametrize(("retries", "max_retries"), [(0, 0), (3, 3)])
+def test_after_its_last_attempt_it_has_failed_for_good(bench: Bench, retries: int, max_retries: int) -> None:
+    assert bench.run(fail, retries=retries, max_retries=max_retries).ending is Ending.BURY
+
+
+def first_frames(job: Job) -> tuple[str, str]:
+    """Return the first line of the traceback and the function of its first frame."""
+    lines = error_of(job)["tb"].splitlines()
+    return lines[0], lines[1].rpartition(" in ")[2]
+
+
+def test_a_traceback_begins_with_the_users_frame(bench: Bench) -> None:
+    job = bench.run(fail)
+    assert first_frames(job) == ("Traceback (most recent call last):", "fail")
+    assert error_of(job)["tb"].endswith("ValueError: no such address\n")
+
+
+def test_a_coroutines_traceback_begins_with_the_users_frame(bench: Bench) -> None:
+    async def fail_later(payload: dict[str, Any]) -> None:
+        await asyncio.sleep(0)
+        fail(payload)
+
+    job = bench.run(fail_later)
+    assert first_frames(job)[1] == "fail_later"
+    assert " in fail\n" in error_of(job)["tb"]
+
+
+def test_a_traceback_tells_the_cause(bench: Bench) -> None:
+    def handler(payload: dict[str, Any]) -> None:
+        try:
+            fail(payload)
+        except ValueError as error:
+            raise LookupError("gave up") from error
+
+    trace = error_of(bench.run(handler))["tb"]
+    assert "ValueError: no such address" in trace
+    assert "direct cause" in trace
+
+
+def test_a_handler_that_does_not_take_a_payload_says_so(bench: Bench) -> None:
+    error = error_of(bench.run(lambda: None))
+    assert error["t"] == "TypeError"
+    assert "positional argument" in error["m"]
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), asyncio.CancelledError()], ids=repr
+)
+@pytest.mark.parametrize("is_async", [False, True])
+def test_what_ends_other_programs_ends_the_task_alone(bench: Bench, error: BaseException, *, is_async: bool) -> None:
+    def plain(payload: dict[str, Any]) -> None:
+        raise error
+
+    async def coroutine(payload: dict[str, Any]) -> None:
+        raise error
+
+    job = bench.run(coroutine if is_async else plain)
+    assert job.ending is Ending.RETRY
+    assert error_of(job)["t"] in {type(error).__name__, "CancelledError"}
+
+    async def next_one(payload: dict[str, Any]) -> str:
+        return "alive"
+
+    assert result_of(bench.run(next_one)) == "alive", "the loop lives, too"
+
+
+def test_an_exit_says_its_code(bench: Bench) -> None:
+    assert error_of(bench.run(lambda payload: sys.exit(3)))["m"] == "Task execution failed: 3"
+
+
+def test_an_error_without_words_is_shown_by_its_name(bench: Bench) -> None:
+    def handler(payload: dict[str, Any]) -> None:
+        raise ValueError
+
+    assert error_of(bench.run(handler))["m"] == "Task execution failed: ValueError()"
+
+
+class UnspeakableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("not even this")
+
+    __repr__ = __str__
+
+
+def test_an_error_that_cant_be_shown_is_a_failed_attempt_like_any_other(bench: Bench) -> None:
+    def handler(payload: dict[str, Any]) -> None:
+        raise UnspeakableError
+
+    job = bench.run(handler)
+    assert job.ending is Ending.RETRY
+    assert error_of(job)["t"] == "UnspeakableError"
+
+
+def test_a_bottomless_recursion_is_a_failed_attempt(bench: Bench) -> None:
+    def handler(payload: dict[str, Any]) -> Any:
+        return handler(payload)
+
+    assert error_of(bench.run(handler))["t"] == "RecursionError"
+
+
+def test_a_lone_surrogate_in_a_message_is_kept(bench: Bench) -> None:
+    def handler(payload: dict[str, Any]) -> None:
+        raise OSError("no file \udcff")
+
+    assert "\udcff" in error_of(bench.run(handler))["m"]
+
+
+# Results that can't be kept
+
+
+class Treacherous(dict[str, Any]):
+    def items(self) -> Any:
+        raise LookupError("not today")
+
+
+def bottomless() -> list[Any]:
+    deep: list[Any] = []
+    deep.append(deep)
+    return deep
+
+
+@pytest.mark.parametrize(
+    "value",
+    [object(), {1, 2}, b"bytes", float("nan"), bottomless(), {(1, 2): 3}, Treacherous(a=1)],
+    ids=["object", "set", "bytes", "nan", "circular", "tuple key", "own dict"],
+)
+def test_a_result_that_is_not_json_fails_the_task_for_good_and_is_not_run_again(bench: Bench, value: Any) -> None:
+    job = bench.run(lambda payload: value)
+    assert job.ending is Ending.BURY
+    assert "The handler ran and is not run again" in error_of(job)["m"]
+
+
+def test_a_result_may_be_as_large_as_is_kept(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution, "MAX_RESULT_BYTES", 1000)
+    assert bench.run(lambda payload: "x" * 998).ending is Ending.COMPLETE
+    job = bench.run(lambda payload: "x" * 999)
+    assert job.ending is Ending.BURY
+    assert "1,001 bytes, at most 1,000 are kept" in error_of(job)["m"]
+
+
+# Held
+
+
+def test_a_task_nobody_here_knows_is_held(bench: Bench) -> None:
+    job = bench.run(None)
+    assert (job.ending, job.reason) == (Ending.HOLD, "No handler registered for task: job")
+    assert json.loads(job.report)["m"] == "No handler registered for task: job"
+    assert not job.has_begun
+
+
+def test_a_task_of_a_newer_version_is_held_for_a_newer_worker(bench: Bench) -> None:
+    job = bench.run_body({"job": Handler("job", fail)}, b"91{}")
+    assert job.ending is Ending.HOLD
+    assert "newer version" in job.reason
+    assert not job.has_begun
