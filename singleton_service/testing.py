@@ -31,7 +31,7 @@ Fake = TypeVar("Fake")
 
 _HOOKS = ("initialize", "ping", "shutdown")
 _OURS = ("_initialized", "_loop")  # written by the container alone; nothing to put back
-_COPIED = (list, dict, set, deque, bytearray)
+_COPIED = frozenset({list, dict, set, deque, bytearray})
 
 
 class override(Generic[Fake]):  # noqa: N801 - reads as a word at its place of use: `with override(Mailer, Fake):`
@@ -144,7 +144,8 @@ class _Attributes:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._values = {name: value for name, value in vars(service).items() if _is_kept(name)}
+        # Everything, filtered only when it is put back: this runs before each test, for each service.
+        self._values = dict(vars(service))
         self._contents = {name: value.copy() for name, value in self._values.items() if type(value) in _COPIED}
 
     def put_back(self) -> None:
@@ -152,6 +153,8 @@ class _Attributes:
         for name in [name for name in now if _is_kept(name) and name not in self._values]:
             delattr(self._service, name)
         for name, value in self._values.items():
+            if not _is_kept(name):
+                continue
             if name in self._contents and value != self._contents[name]:
                 _refill(value, self._contents[name])
             if now.get(name) is not value:

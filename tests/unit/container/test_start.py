@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from itertools import permutations
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -367,6 +368,9 @@ def test_ten_thousand_services_in_a_chain_start(workshop: Workshop) -> None:
     assert last is not None
     start(last)
     assert last._initialized
+    stop()
+    del last, made
+    gc.collect()  # ten thousand classes would slow down whoever looks through all services
 
 
 def test_hooks_may_be_patched(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
