@@ -11,13 +11,17 @@ SMALL := $(VENV)/.installed-small
 RUNNABLE := $(if $(wildcard $(FULL)),$(FULL),$(SMALL))
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
+# The other containers get an environment of their own.
+BENCH := .venv-bench
+PEERS := $(BENCH)/.installed
+
 .DEFAULT_GOAL := help
-.PHONY: help run api test check format bench clean
+.PHONY: help run api test test-all check format bench bench-container clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL: # one pip at a time in one .venv
 
 help: ## List these doors
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo '  ARGS="..." is handed on, e.g.  make run ARGS=~/Pictures   make test ARGS="-k worker -x"'
 
@@ -29,6 +33,9 @@ api: $(FULL) ## Serve the FastAPI example on http://127.0.0.1:8000 (Ctrl-C ends 
 
 test: $(FULL) ## Run the tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-all: ## Run the unit and container tests on every Python from 3.11 to 3.13 found here
+	@./tests/on_every_python.sh $(ARGS)
 
 check: $(FULL) ## Lint, formatting and types: ruff check, ruff format --check, mypy --strict
 	@$(BIN)/ruff check
@@ -42,8 +49,14 @@ format: $(FULL) ## Put the code into the one format and fix what can be fixed
 bench: $(FULL) ## Measure enqueue, drain and pick-up latency on this machine
 	@$(BIN)/python benchmarks/throughput.py $(ARGS)
 
+bench-container: $(PEERS) ## Compare the container with five others: claims, calls, starts, imports
+	@$(BENCH)/bin/python -m benchmarks.container.claims
+	@$(BENCH)/bin/python -m benchmarks.container.calls
+	@$(BENCH)/bin/python -m benchmarks.container.imports
+	@$(BENCH)/bin/python -m benchmarks.container.starts $(ARGS)
+
 clean: ## Remove .venv, caches and build output (the tasks' data stays)
-	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) .venv-* build dist .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The interpreter, made once. A half-made one (Ctrl-C) is made again: its stamp is missing.
@@ -64,4 +77,10 @@ $(SMALL): pyproject.toml | $(BIN)/python
 $(FULL): pyproject.toml | $(BIN)/python
 	@echo "Installing what the tests need into $(VENV) (once per change of pyproject.toml) ..."
 	@$(PIP_INSTALL) --editable '.[embedded,fastapi,examples,dev]'
+	@touch $@
+
+$(PEERS): benchmarks/container/requirements.txt
+	@echo "Installing the containers to compare with into $(BENCH) (once per change of $<) ..."
+	@$(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install -qq --disable-pip-version-check -r $<
 	@touch $@
