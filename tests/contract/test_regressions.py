@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import singleton_service
 from singleton_service.background.task_queue import TaskFailedError, TaskQueueService, TaskRequest
 from singleton_service.background.worker import WorkerService
 
@@ -120,3 +121,44 @@ def test_a_suspect_that_waited_behind_a_long_task_does_not_stop_the_worker(queue
     release.set()
     assert queue.get_result("default.=suspect", timeout=10) is None
     assert queue.get_result(queue.enqueue_task("quick"), timeout=10) is None
+
+
+def test_a_fetch_that_hangs_ends_no_lease(queue: Queue, until: Any) -> None:
+    """The heartbeat waited for it, to compare what it holds with what the server counts, and did not beat."""
+    queue.enqueue_task("x")
+    queue.enqueue_task("x")
+    assert queue.get_next_task(timeout=5) is not None
+    client, leases = queue._open_client(), queue._open_leases()
+    protocol = client.protocol("default")
+    with leases.fetching("default"):
+        # Its answer is on its way, for longer than a lease.
+        client.link.run([protocol.fetch(1, 1)])
+        ends_ms = float(client.link.call(b"ZSCORE", protocol.keys.key("workers"), client.worker_id))
+
+        def has_beaten_on() -> bool:
+            now_ms = float(client.link.call(b"ZSCORE", protocol.keys.key("workers"), client.worker_id))
+            return now_ms > ends_ms + 4000
+
+        until(has_beaten_on)
+    until(lambda: queue.get_queue_stats()["running_tasks"] == 1)
+
+
+def test_a_loop_of_ones_own_beats_no_faster_than_a_worker(queue: Queue) -> None:
+    """Every get_next_task had the heartbeat beat at once."""
+    queue.get_next_task(timeout=0)
+    beats: list[str] = []
+    queue._open_leases().listen(lambda beaten, beat: beats.append(beaten))
+    for _ in range(200):
+        queue.get_next_task(timeout=0)
+    assert len(beats) < 100
+
+
+def test_what_is_held_at_a_stop_goes_back_as_if_it_had_not_run(queue: Queue) -> None:
+    """It was left to be recovered, with a crash counted; after three such stops it was given up."""
+    queue.enqueue_task("x")
+    for _ in range(4):
+        task = queue.get_next_task(timeout=5)
+        assert task is not None
+        singleton_service.stop()
+        assert queue.get_queue_stats()["pending_tasks"] == 1
+        assert queue.complete_task(task) is False

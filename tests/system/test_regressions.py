@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,10 +15,10 @@ import pytest
 from singleton_service.background.task_queue import TaskQueueService, TaskRequest
 from singleton_service.background.worker import WorkerService
 from tests.conftest import REDIS_SERVER, WITHOUT_REDIS, RedisServer, clean_process
+from tests.system.conftest import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.skipif(REDIS_SERVER is None, reason=WITHOUT_REDIS)
 
@@ -140,3 +141,26 @@ def test_many_large_results_at_once_are_sent_in_portions(server: RedisServer, un
     until(lambda: WorkerService.get_worker_stats()["busy_workers"] == 0)
     server.start()
     until(lambda: TaskQueueService.get_queue_stats()["tasks_processed"] == 20, 30)
+
+
+def test_whoever_is_back_first_after_an_outage_leaves_the_others_their_tasks(
+    server: RedisServer, until: Any, tmp_path: Path
+) -> None:
+    """All leases had ended by then, so it took what the others were still running, and counted a crash for each."""
+    server.start()
+    workers = Workers({**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}, tmp_path)
+    ids = [TaskQueueService.enqueue_task("sleep", {"n": n, "seconds": 6}) for n in range(3)]
+    try:
+        for _ in ids:
+            workers.start(threads=1)
+        until(lambda: len(workers.count("begin")) == 3)
+        server.kill()
+        began = time.monotonic()
+        # Longer than a lease.
+        until(lambda: time.monotonic() - began > 3)
+        server.start()
+        until(lambda: TaskQueueService.get_queue_stats()["tasks_processed"] == 3, 20)
+        assert workers.count("begin") == {"0": 1, "1": 1, "2": 1}
+        assert TaskQueueService.get_queue_stats()["tasks_recovered"] == 0
+    finally:
+        workers.end()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextvars
 import logging
 import threading
+import time
 from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -27,9 +28,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger("singleton_service.task_queue")
 
 _BEATS_PER_LEASE = 5
+_LONGEST_INTERVAL_S = 0.75
+# After an outage all leases have ended. Whoever is back first leaves the others this long to be back, too; each beats
+# more often than that.
+_GRACE_S = 1.0
 _STRANGE_BEATS = 3
 _REMEMBERED = 10_000
 _HEARTBEAT_READ_TIMEOUT_S = 2.0
+_LONGEST_WAIT_FOR_FETCH_S = 0.2
 
 _here: contextvars.ContextVar[object] = contextvars.ContextVar("singleton_service_fetched_here")
 
@@ -46,6 +52,8 @@ class Leases:
         self._fetching: dict[str, threading.Lock] = {}
         self._doubtful: set[str] = set()
         self._strange_beats: dict[str, int] = {}
+        # Workers whose lease has ended: (queue, worker) -> since when we see that, time.monotonic() seconds.
+        self._silent: dict[tuple[str, str], float] = {}
         self._listeners: list[Callable[[str, Beat], None]] = []
         self._stopping = threading.Event()
         self._hurry = threading.Event()
@@ -121,12 +129,13 @@ class Leases:
     def watch(self, queues: Iterable[str]) -> None:
         """Keep the leases of these queues alive from now on; starts the heartbeat if it does not run."""
         with self._lock:
-            for queue in queues:
-                self._strange_beats.setdefault(queue, 0)
+            new = [queue for queue in queues if queue not in self._strange_beats]
+            for queue in new:
+                self._strange_beats[queue] = 0
             if self._thread is None:
                 self._thread = threading.Thread(target=self._beat_on, name="task-queue-heartbeat", daemon=True)
                 self._thread.start()
-            else:
+            elif new:
                 self._hurry.set()
 
     def listen(self, listener: Callable[[str, Beat], None]) -> None:
@@ -138,21 +147,25 @@ class Leases:
         self._listeners = [known for known in self._listeners if known != listener]
 
     def stop(self) -> None:
-        """Stop beating and sign off. What is still held ends its lease now and goes on elsewhere."""
+        """Stop beating and sign off. What is still held goes back, uncounted: nobody crashed."""
         self._stopping.set()
         self._hurry.set()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
             try:
-                protocols = [self._client.protocol(queue) for queue in self._strange_beats]
-                self._client.link.run([protocol.leave() for protocol in protocols])
+                with self._lock:
+                    queues = list(self._strange_beats)
+                    held = {queue: list(self._held.get(queue, {}).values()) for queue in queues}
+                protocols = [self._client.protocol(queue) for queue in queues]
+                given_back = [protocol.release(held[protocol.queue]) for protocol in protocols if held[protocol.queue]]
+                self._client.link.run([*given_back, *(protocol.leave() for protocol in protocols)])
             except TaskQueueError as error:
                 # Nothing is lost: the leases end by themselves.
                 logger.debug("could not sign off: %s", error)
 
     def _beat_on(self) -> None:
-        interval_s = self._client.limits.lease_ms / 1000 / _BEATS_PER_LEASE
+        interval_s = min(self._client.limits.lease_ms / 1000 / _BEATS_PER_LEASE, _LONGEST_INTERVAL_S)
         link = self._client.new_link(_HEARTBEAT_READ_TIMEOUT_S)
         try:
             while not self._stopping.is_set():
@@ -162,10 +175,11 @@ class Leases:
                     self._client.outage.over()
                 except QueueUnavailableError as error:
                     self._client.outage.noticed(error)
+                    self._silent.clear()
                 except Exception:
                     # The leases of every task of this process hang on this thread.
                     logger.exception("heartbeat failed; trying again")
-                self._hurry.wait(interval_s)
+                self._hurry.wait(min([interval_s, *self._until_grace_ends_s()]))
         finally:
             link.close()
 
@@ -176,12 +190,23 @@ class Leases:
         protocols = [self._client.protocol(queue) for queue in queues]
         for protocol, reply in zip(protocols, link.run([each.heartbeat() for each in protocols]), strict=True):
             beat = protocol.beaten(reply)
-            for lost in beat.lost_workers:
-                if lost != self._client.worker_id:
-                    _recover(link, protocol, lost)
+            for lost in self._long_silent(protocol.queue, beat.lost_workers):
+                _recover(link, protocol, lost)
             self._compare(link, protocol, beat.owned, held[protocol.queue])
             for listener in self._listeners:
                 listener(protocol.queue, beat)
+
+    def _long_silent(self, queue: str, lost_workers: list[str]) -> list[str]:
+        """Return those of the workers whose lease has ended that have had their time to come back."""
+        now = time.monotonic()
+        for known in [known for known in self._silent if known[0] == queue and known[1] not in lost_workers]:
+            del self._silent[known]
+        others = [lost for lost in lost_workers if lost != self._client.worker_id]
+        return [lost for lost in others if now - self._silent.setdefault((queue, lost), now) >= _GRACE_S]
+
+    def _until_grace_ends_s(self) -> list[float]:
+        now = time.monotonic()
+        return [since + _GRACE_S - now for since in self._silent.values() if since + _GRACE_S > now]
 
     def _compare(self, link: Link, protocol: Protocol, owned: int, held: int) -> None:
         queue = protocol.queue
@@ -189,10 +214,16 @@ class Leases:
         self._strange_beats[queue] = self._strange_beats[queue] + 1 if owned > held else 0
         if queue not in self._doubtful and self._strange_beats[queue] < _STRANGE_BEATS:
             return
-        with self.fetching(queue):
+        fetching = self.fetching(queue)
+        # A fetch may hang until its connection gives up, but no lease may end for that: the next beat looks again.
+        if not fetching.acquire(timeout=_LONGEST_WAIT_FOR_FETCH_S):
+            return
+        try:
             with self._lock:
                 really_held = list(self._held.get(queue, {}).values())
             returned = link.run([protocol.reconcile(really_held)])[0]
+        finally:
+            fetching.release()
         self._doubtful.discard(queue)
         self._strange_beats[queue] = 0
         if returned:
