@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 BODY_VERSION = b"1"
 RECORD_VERSION = b"1"
 MAX_TRACEBACK_CHARS = 16_384
+NEWER_VERSION = "the task was written by a newer version of singleton-service"
 _TRACEBACK_HEAD_CHARS = 2048
 _TRACEBACK_GAP = "\n  [...]\n"
 _UNREADABLE: dict[str, Any] = {"n": "(written by a newer version)", "c": 0, "m": 0, "p": {}}

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from . import checks
 from .availability import guarded
-from .codec import decode_body, encode_error, encode_record, leased_task, to_json
+from .codec import NEWER_VERSION, decode_body, encode_error, encode_record, is_readable, leased_task, to_json
 from .errors import QueueUnavailableError
 from .handlers import Handler, Policy
-from .ids import check_queue, split_id
+from .ids import check_queues, split_id
 from .opened import Opened
 from .records import Task, TaskPriority
 from .retry import retry_delay_s
@@ -44,9 +44,7 @@ class Consuming(Opened):
             QueueUnavailableError: the server is not there.
         """
         checks.check_delay("timeout", timeout)
-        names = cls.DEFAULT_QUEUES if queues is None else [check_queue(queue) for queue in queues]
-        if not names:
-            raise ValueError("queues is empty: name at least one, or leave it out")
+        names = cls.DEFAULT_QUEUES if queues is None else check_queues(queues)
         client, leases = cls._open_client(), cls._open_leases()
         for queue in names:
             client.register_queue(queue)
@@ -124,6 +122,12 @@ class Consuming(Opened):
                 raise
             fetched = protocol.fetched(reply)
             leases.add(fetched.leases)
+        for lease in fetched.leases:
+            if not is_readable(lease.body):
+                error = encode_error(datetime.now(UTC), "NoHandler", NEWER_VERSION, None)
+                client.link.run([protocol.hold([(lease, NEWER_VERSION, error)])])
+                leases.drop([lease])
+                return None, 0.0
         next_s = float("inf") if fetched.next_ms is None else fetched.next_ms / 1000
         return (fetched.leases[0] if fetched.leases else None), next_s
 

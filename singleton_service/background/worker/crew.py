@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from .dispatcher import Dispatcher
@@ -10,7 +11,6 @@ from .loop import HandlerLoop
 from .pool import ThreadPool
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Mapping, Sequence
 
     from singleton_service.background.task_queue.client import QueueClient
@@ -36,6 +36,8 @@ class Crew:
         counters: WorkerCounters,
     ) -> None:
         self.size = size
+        self.is_stopping = False
+        self.gone = threading.Event()
         settings = client.settings
         self._loop = HandlerLoop()
         execution = Execution(handlers, self._loop, settings.retry_base_seconds, settings.retry_cap_seconds)
@@ -44,11 +46,18 @@ class Crew:
 
     def start(self) -> None:
         """Start all threads."""
-        self._pool.start()
-        self._dispatcher.start(self._pool)
+        try:
+            self._pool.start()
+            self._dispatcher.start(self._pool)
+        except BaseException:
+            # No more threads to be had: those that did start must not wait for ever.
+            self._pool.close()
+            self._dispatcher.close()
+            raise
 
     def stop(self, timeout_s: float) -> int:
         """Stop, as `WorkerService.stop_workers` describes, and return how many tasks were cut off."""
+        self.is_stopping = True
         self._dispatcher.stop(timeout_s)
         self._dispatcher.join()
         self._pool.close()
@@ -59,6 +68,11 @@ class Crew:
     def hurry(self) -> None:
         """Hand back what runs, now: a stop is under way and somebody asked again."""
         self._dispatcher.hurry()
+
+    @property
+    def is_callers(self) -> bool:
+        """Whether the caller is one of its handlers, who can't wait for its own end."""
+        return self._pool.is_callers
 
     @property
     def busy(self) -> int:

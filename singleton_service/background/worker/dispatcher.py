@@ -103,6 +103,12 @@ class Dispatcher:
         """Say that there is something to look at. Any thread, at any time."""
         self._wake_up.ring()
 
+    def close(self) -> None:
+        """Let go of connections; done by itself at the end of a stop."""
+        self._leases.ignore(self._hear)
+        self._wake_up.close()
+        self._link.close()
+
     @property
     def busy(self) -> int:
         """How many handlers run now."""
@@ -124,9 +130,7 @@ class Dispatcher:
                     logger.exception("the dispatcher stumbled; it goes on")
                     self._pause()
         finally:
-            self._leases.ignore(self._hear)
-            self._wake_up.close()
-            self._link.close()
+            self.close()
 
     def _turn(self) -> None:
         now = time.monotonic()

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from singleton_service.background.task_queue.codec import (
+    NEWER_VERSION,
     decode_body,
     encode_error,
     encode_record,
@@ -70,7 +71,7 @@ class Execution:
     def _run(self, job: Job) -> None:
         lease = job.lease
         if not is_readable(lease.body):
-            self._hold(job, "the task was written by a newer version of singleton-service")
+            self._hold(job, NEWER_VERSION)
             return
         fields = decode_body(lease.body)
         name = job.name = fields["n"]

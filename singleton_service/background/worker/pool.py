@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import threading
 import time
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from .job import Job
 
 logger = logging.getLogger("singleton_service.worker")
+
+
+# The pool whose handler is running: a thread's, and that of the coroutines and helper threads it hands work to.
+_pool_here: contextvars.ContextVar[ThreadPool | None] = contextvars.ContextVar("singleton_service_pool", default=None)
 
 
 class ThreadPool:
@@ -66,11 +71,17 @@ class ThreadPool:
         for thread in self._threads:
             thread.join(max(0.0, ends_at - time.monotonic()))
 
+    @property
+    def is_callers(self) -> bool:
+        """Whether the caller is a handler that runs in this pool."""
+        return _pool_here.get() is self
+
     def alive(self) -> list[threading.Thread]:
         """Return the threads that live, stragglers of a stop included."""
         return [thread for thread in self._threads if thread.is_alive()]
 
     def _work(self) -> None:
+        _pool_here.set(self)
         take, run, done, on_done = self._inbox.get, self._execution.run, self.done, self._on_done
         while (job := take()) is not None:
             run(job)

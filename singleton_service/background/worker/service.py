@@ -14,7 +14,7 @@ from singleton_service.background.task_queue import TaskQueueService
 from singleton_service.background.task_queue.availability import LateStart, guarded
 from singleton_service.background.task_queue.checks import check_delay
 from singleton_service.background.task_queue.handlers import Handler
-from singleton_service.background.task_queue.ids import check_queue
+from singleton_service.background.task_queue.ids import check_queues
 
 from .crew import Crew
 from .samples import register_samples
@@ -57,7 +57,8 @@ class WorkerService(BaseService):
     def start_workers(cls, num_workers: int = 4, *, queues: Sequence[str] | None = None) -> None:
         """Start worker threads and return. While they run, calling it again changes nothing.
 
-        When the server is not there a warning says so, and the workers start as soon as it is.
+        A stop under way is waited for, except by a handler, for whose end that stop waits. When the server is not
+        there a warning says so, and the workers start as soon as it is.
 
         Args:
             num_workers: threads, 1 to 1,000: how many tasks run at once in this process.
@@ -67,6 +68,9 @@ class WorkerService(BaseService):
             ValueError, TypeError: an argument can't be used.
         """
         names = _check(num_workers, queues)
+        crew = cls._crew
+        if crew is not None and crew.is_stopping and not crew.is_callers:
+            crew.gone.wait()
         cls._late_start.begin(lambda: cls._make_ready(names), lambda: cls._go(num_workers, names))
 
     @classmethod
@@ -88,8 +92,9 @@ class WorkerService(BaseService):
             handlers = TaskQueueService._task_handlers
             if handlers.is_bare and client.settings.sample_handlers:
                 register_samples(handlers)
-            cls._crew = Crew(num_workers, queues, client, leases, handlers, cls._counters)
-            cls._crew.start()
+            crew = Crew(num_workers, queues, client, leases, handlers, cls._counters)
+            crew.start()
+            cls._crew = crew
             cls._counters.add(workers_started=num_workers)
             logger.info("Started %d worker threads", num_workers)
 
@@ -101,10 +106,16 @@ class WorkerService(BaseService):
         on until the handler returns, and its late outcome is refused. Later calls return 0 at once; workers can be
         started again.
 
+        A handler may call it, too: it gets 0 at once, and the stop waits for the handler's own end.
+
         Raises:
             ValueError, TypeError: the timeout can't be one.
         """
-        return cls._stop(check_delay("timeout", timeout))
+        timeout_s = check_delay("timeout", timeout)
+        if cls._crew is not None and cls._crew.is_callers:
+            threading.Thread(target=cls._stop, args=(timeout_s,), name="worker-stop", daemon=True).start()
+            return 0
+        return cls._stop(timeout_s)
 
     @classmethod
     def _stop(cls, timeout_s: float) -> int:
@@ -120,6 +131,7 @@ class WorkerService(BaseService):
                 cls._crew = None
                 cls._counters.add(workers_stopped=crew.size)
                 cls._stragglers = [old for old in [*cls._stragglers, crew] if old.alive()]
+        crew.gone.set()
         for thread in crew.alive():
             logger.warning("Worker %s did not stop gracefully", thread.name)
         return cut_off
@@ -176,10 +188,7 @@ def _check(num_workers: object, queues: Sequence[str] | None) -> tuple[str, ...]
         raise TypeError(f"num_workers {num_workers!r} is no integer: pass how many threads shall run, such as 4")
     if not 1 <= num_workers <= MAX_WORKERS:
         raise ValueError(f"num_workers {num_workers} is out of range: 1 to {MAX_WORKERS} threads")
-    names = TaskQueueService.DEFAULT_QUEUES if queues is None else tuple(map(check_queue, queues))
-    if not names:
-        raise ValueError("queues is empty: name at least one, or leave it out")
-    return names
+    return TaskQueueService.DEFAULT_QUEUES if queues is None else check_queues(queues)
 
 
 def _health_check(payload: dict[str, Any]) -> dict[str, Any]:
