@@ -9,7 +9,12 @@ from typing import Any
 import pytest
 
 import singleton_service
-from singleton_service.background.task_queue import TaskFailedError, TaskQueueService, TaskRequest
+from singleton_service.background.task_queue import (
+    QueueUnavailableError,
+    TaskFailedError,
+    TaskQueueService,
+    TaskRequest,
+)
 from singleton_service.background.worker import WorkerService
 
 Queue = type[TaskQueueService]
@@ -162,3 +167,119 @@ def test_what_is_held_at_a_stop_goes_back_as_if_it_had_not_run(queue: Queue) -> 
         singleton_service.stop()
         assert queue.get_queue_stats()["pending_tasks"] == 1
         assert queue.complete_task(task) is False
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_handler_may_stop_the_workers(queue: Queue, until: Any, *, is_async: bool) -> None:
+    """It waited for itself, was handed back to run again, and left workers that counted as running."""
+    answers: list[int] = []
+
+    def stop(payload: dict[str, Any]) -> str:
+        answers.append(WorkerService.stop_workers())
+        return "stopped"
+
+    async def stop_too(payload: dict[str, Any]) -> str:
+        return await asyncio.to_thread(stop, payload)
+
+    queue.register_handler("stop", stop_too if is_async else stop)
+    WorkerService.start_workers(2)
+    task_id = queue.enqueue_task("stop")
+    assert queue.get_result(task_id, timeout=10) == "stopped"
+    assert answers == [0]
+    until(lambda: not WorkerService.get_worker_stats()["is_running"])
+    WorkerService.start_workers(1)
+    assert WorkerService.get_worker_stats()["active_workers"] == 1
+
+
+def test_a_start_waits_for_the_stop_under_way(queue: Queue, until: Any) -> None:
+    """It found workers and changed nothing; then they were gone."""
+    began, release = threading.Event(), threading.Event()
+
+    def slow(payload: dict[str, Any]) -> None:
+        began.set()
+        release.wait(30)
+
+    queue.register_handler("slow", slow)
+    queue.register_handler("x", lambda payload: "x")
+    WorkerService.start_workers(1)
+    queue.enqueue_task("slow")
+    assert began.wait(10)
+    stopping = threading.Thread(target=WorkerService.stop_workers)
+    stopping.start()
+    until(lambda: WorkerService._crew is not None and WorkerService._crew.is_stopping)
+    starting = threading.Thread(target=WorkerService.start_workers, args=(1,))
+    starting.start()
+    release.set()
+    stopping.join(20)
+    starting.join(20)
+    assert queue.get_result(queue.enqueue_task("x"), timeout=10) == "x"
+
+
+def test_a_start_that_gets_no_threads_leaves_nothing_running(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, until: Any
+) -> None:
+    """Half a crew counted as running, and could not be stopped."""
+    queue.register_handler("x", lambda payload: "x")
+    queue.get_queue_stats()
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "worker-3":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(RuntimeError, match="can't start"):
+        WorkerService.start_workers(4)
+    assert WorkerService.get_worker_stats()["is_running"] is False
+    until(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("worker-")])
+    WorkerService.start_workers(2)
+    assert queue.get_result(queue.enqueue_task("x"), timeout=10) == "x"
+
+
+def test_one_string_is_not_taken_for_queues_of_one_letter(queue: Queue) -> None:
+    with pytest.raises(TypeError, match=r"'default'.*list"):
+        queue.get_next_task(timeout=0, queues="default")
+    with pytest.raises(TypeError, match=r"'critical'.*list"):
+        WorkerService.start_workers(1, queues="critical")
+    with pytest.raises(TypeError, match="request number 0 of enqueue_many"):
+        queue.enqueue_many([("x", {})])  # type: ignore[list-item]
+
+
+def test_ids_of_queues_that_never_were_fill_no_memory(queue: Queue) -> None:
+    for n in range(2000):
+        assert queue.get_task_status(f"q{n}.101m80r8t69hyr3yssr1x") is None
+    assert len(queue._open_client()._protocols) <= 1000
+
+
+def test_a_waiter_does_not_start_again_what_was_stopped(queue: Queue, until: Any) -> None:
+    failures: list[BaseException] = []
+    task_id = queue.enqueue_task("never")
+
+    def wait() -> None:
+        try:
+            queue.get_result(task_id, timeout=30)
+        except BaseException as error:
+            failures.append(error)
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    until(lambda: queue._open_endings()._waiting)
+    singleton_service.stop()
+    waiter.join(10)
+    assert not queue._initialized
+    assert [type(error) for error in failures] == [QueueUnavailableError]
+
+
+def test_a_loop_of_ones_own_is_not_given_what_it_cannot_read(queue: Queue) -> None:
+    queue.get_queue_stats()
+    client = queue._open_client()
+    client.persist("default", lambda again: client.protocol("default").enqueue([("=new", b"0", b"91 of the future")]))
+    mine = queue.enqueue_task("x")
+    task = queue.get_next_task(timeout=5)
+    assert task is not None
+    assert task.id == mine
+    held = queue.get_task_status("default.=new")
+    assert held is not None
+    assert held.held_reason is not None
+    assert "newer version" in held.held_reason

@@ -164,3 +164,14 @@ def test_whoever_is_back_first_after_an_outage_leaves_the_others_their_tasks(
         assert TaskQueueService.get_queue_stats()["tasks_recovered"] == 0
     finally:
         workers.end()
+
+
+def test_a_queue_is_known_again_when_its_server_has_lost_its_memory(server: RedisServer) -> None:
+    """Its tasks ran, but no listing and no statistics showed it."""
+    server.options = ()
+    server.start()
+    TaskQueueService.enqueue_task("x")
+    server.kill()
+    server.start()
+    TaskQueueService.enqueue_task("x")
+    assert TaskQueueService.get_queue_stats()["pending_tasks"] == 1

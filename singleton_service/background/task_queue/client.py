@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _LAST_ATTEMPT_S = 0.9
 _CALLER_READ_TIMEOUT_S = 1.0
 _LONGEST_BLOCK_S = 10.0
+_MOST_PROTOCOLS = 1000
 
 
 class QueueClient:
@@ -57,6 +58,7 @@ class QueueClient:
         self._protocols: dict[str, Protocol] = {}
         self._registered: set[str] = set()
         self._local = threading.local()
+        self._links_lock = threading.Lock()
         self._links: weakref.WeakSet[Link] = weakref.WeakSet()
 
     def protocol(self, queue: str) -> Protocol:
@@ -64,6 +66,9 @@ class QueueClient:
         found = self._protocols.get(queue)
         if found is None:
             found = Protocol(self.scripts, self.settings.namespace, queue, self.worker_id, self.limits)
+            if len(self._protocols) >= _MOST_PROTOCOLS:
+                # Anybody's id may name a queue that never was; one is quickly made again.
+                self._protocols.clear()
             self._protocols[queue] = found
         return found
 
@@ -88,7 +93,8 @@ class QueueClient:
     def new_link(self, read_timeout_s: float) -> Link:
         """Make a connection of one's own; closed with the client at the latest."""
         link = Link(self.engine, self.scripts, read_timeout_s)
-        self._links.add(link)
+        with self._links_lock:
+            self._links.add(link)
         return link
 
     def persist(self, queue: str, make: Callable[[bool], Command]) -> Any:
@@ -126,6 +132,8 @@ class QueueClient:
             try:
                 answer = send(failures > 0)
             except QueueUnavailableError as error:
+                # It may come back without its memory.
+                self._registered.clear()
                 wait_s = backoff_s(failures)
                 failures += 1
                 if time.monotonic() + wait_s > give_up_at:
@@ -164,7 +172,9 @@ class QueueClient:
 
     def close(self) -> None:
         """Close every connection and let go of the engine."""
-        for link in list(self._links):
+        with self._links_lock:
+            links = list(self._links)
+        for link in links:
             link.close()
         self.engine.close()
 

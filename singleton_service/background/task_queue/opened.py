@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from .errors import QueueUnavailableError
 from .handlers import HandlerRegistry, registry
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from .client import QueueClient
     from .leases import Leases
     from .results import EndingWatch
+
+T = TypeVar("T")
 
 
 class Opened:
@@ -25,12 +27,18 @@ class Opened:
 
     @classmethod
     def _open_client(cls) -> QueueClient:
-        if cls._client is None:
-            raise QueueUnavailableError("of this process", "TaskQueueService was stopped meanwhile")
-        return cls._client
+        return _or_stopped(cls._client)
 
     @classmethod
     def _open_leases(cls) -> Leases:
-        cls._open_client()
-        assert cls._leases is not None
-        return cls._leases
+        return _or_stopped(cls._leases)
+
+    @classmethod
+    def _open_endings(cls) -> EndingWatch:
+        return _or_stopped(cls._endings)
+
+
+def _or_stopped(part: T | None) -> T:
+    if part is None:
+        raise QueueUnavailableError("of this process", "TaskQueueService was stopped meanwhile", "Call again.")
+    return part

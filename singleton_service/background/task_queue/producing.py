@@ -74,6 +74,11 @@ class Producing(Opened):
         limit = client.settings.max_payload_bytes
         prepared = []
         for n, request in enumerate(requests):
+            if not isinstance(request, TaskRequest):
+                raise TypeError(
+                    f"request number {n} of enqueue_many is of type {type(request).__name__}, it must be a "
+                    "TaskRequest; nothing was enqueued"
+                )
             try:
                 prepared.append(prepare(request, cls._task_handlers, limit))
             except (ValueError, TypeError) as error:

@@ -26,9 +26,10 @@ class Reading(Opened):
             QueueUnavailableError: the server is not there.
         """
         parts = split_id(task_id)
-        if parts is None:
-            return None
-        queue, uid = parts
+        return cls._read_task(*parts) if parts else None
+
+    @classmethod
+    def _read_task(cls, queue: str, uid: str) -> Task | None:
         client = cls._open_client()
         (reply,) = client.read([client.protocol(queue).status([uid])])
         return decode_task(queue, uid, reply)
@@ -42,14 +43,15 @@ class Reading(Opened):
             TimeoutError: it has not finished in that time.
             TaskFailedError: it failed for good.
             TaskNotFoundError: nobody knows it, or its result has passed its time.
-            QueueUnavailableError: the server is not there.
+            QueueUnavailableError: the server is not there, or the service was stopped meanwhile.
         """
         parts = split_id(task_id)
         if parts is None:
             raise TaskNotFoundError(str(task_id))
         ends_at = None if timeout is None else time.monotonic() + checks.check_delay("timeout", timeout)
         while True:
-            task = cls.get_task_status(task_id)
+            # Not get_task_status: after a stop it would start everything again.
+            task = cls._read_task(*parts)
             if task is None:
                 raise TaskNotFoundError(task_id)
             if task.status is TaskStatus.COMPLETED:
@@ -57,12 +59,12 @@ class Reading(Opened):
             if task.status is TaskStatus.FAILED:
                 raise TaskFailedError(task_id, task.error_message or "no message")
             left_s = float("inf") if ends_at is None else ends_at - time.monotonic()
-            if left_s <= 0 or cls._endings is None:
+            if left_s <= 0:
                 why = f" ({task.held_reason})" if task.held_reason else ""
                 raise TimeoutError(
                     f"task {task_id!r} is {task.status.value}, not finished after {timeout} seconds{why}"
                 )
-            cls._endings.wait(*parts, left_s)
+            cls._open_endings().wait(*parts, left_s)
 
     @classmethod
     @guarded

@@ -53,7 +53,7 @@ class EndingWatch:
             if queue in self._subscribed:
                 protocol = self._client.protocol(queue)
                 # Marked after subscribing: an end before the mark is seen here, one after it is published.
-                if self._client.link.run([protocol.await_end(uid)])[0] != b"waiting":
+                if self._client.read([protocol.await_end(uid)])[0] != b"waiting":
                     return True
             return woken.wait(min(timeout_s, _LOOK_ANYWAY_S))
         finally:
