@@ -283,3 +283,19 @@ def test_a_loop_of_ones_own_is_not_given_what_it_cannot_read(queue: Queue) -> No
     assert held is not None
     assert held.held_reason is not None
     assert "newer version" in held.held_reason
+
+
+def test_large_tasks_are_fetched_in_portions(queue: Queue, until: Any) -> None:
+    """A worker that had seen quick tasks fetched 500 large ones at once, and nobody else had an answer meanwhile."""
+    queue.enqueue_many([TaskRequest("large", {"blob": "x" * 1_000_000, "n": n}) for n in range(40)])
+    client = queue._open_client()
+    protocol = client.protocol("default")
+    fetched = protocol.fetched(client.link.run([protocol.fetch(40, 0)])[0])
+    assert 1 <= len(fetched.leases) <= 12
+    client.link.run([protocol.release(fetched.leases)])
+    seen: list[int] = []
+    queue.register_handler("large", lambda payload: seen.append(payload["n"]))
+    WorkerService.start_workers(8)
+    until(lambda: len(seen) == 40)
+    until(lambda: queue.get_queue_stats()["tasks_processed"] == 40)
+    assert sorted(seen) == list(range(40))

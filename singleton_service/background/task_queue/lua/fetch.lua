@@ -10,7 +10,10 @@
 -- Begins with a delete, so a full server can still be drained.
 -- include: time ready sight attempts batch
 
-local PROMOTED, ROUNDS = 100, 10
+local PROMOTED, ROUNDS = 100, 100
+-- Ends take when there are that many bytes. It begins with small portions, so that large bodies can't come to much more:
+-- an answer of hundreds of MiB would hold up everybody else.
+local ENOUGH_BYTES, FIRST_PORTION, LARGEST_PORTION = 4 * 1024 * 1024, 4, 64
 
 redis.call("DEL", wake)
 local now_ms, now_us = server_time()
@@ -33,23 +36,25 @@ promote(held, "LPUSH")
 promote(due, "RPUSH")
 
 local wanted = tonumber(max_count)
-local uids, blobs = {}, {}
+local uids, blobs, bytes, portion = {}, {}, 0, FIRST_PORTION
 
 local function take(list, limit)
     for _ = 1, ROUNDS do
         local missing = limit - #uids
-        if missing <= 0 then
+        if missing <= 0 or bytes >= ENOUGH_BYTES then
             return
         end
-        local popped = redis.call("LPOP", list, missing)
+        local popped = redis.call("LPOP", list, math.min(missing, portion))
         if not popped then
             return
         end
+        portion = math.min(2 * portion, LARGEST_PORTION)
         local found = redis.call("HMGET", body, unpack(popped))
         for n, uid in ipairs(popped) do
             if found[n] then
                 uids[#uids + 1] = uid
                 blobs[#blobs + 1] = found[n]
+                bytes = bytes + #found[n]
             end
         end
     end
