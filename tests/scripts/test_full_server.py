@@ -139,5 +139,7 @@ def test_a_process_that_comes_now_can_work_on_a_queue_that_is_known(station: Sta
     assert now.queues() == ["q"]
     with pytest.raises(QueueUnavailableError):
         now.register_queue("unknown")
+    # The queues that workers take from unless told otherwise: most of them are empty, and keep nobody from the others.
+    now.register_queue("unknown", to_take=True)
     before.close()
     now.close()

@@ -144,8 +144,14 @@ class QueueClient:
                 self.outage.over()
                 return answer
 
-    def register_queue(self, queue: str) -> None:
-        """Make a queue known, once per process, and refuse one that a newer version has written to."""
+    def register_queue(self, queue: str, *, to_take: bool = False) -> None:
+        """Make a queue known, once per process, and refuse one that a newer version has written to.
+
+        Args:
+            queue: its name.
+            to_take: whether the caller only takes from it. On a full server it may then stay unknown: whoever puts
+                the first task there makes it known.
+        """
         if queue in self._registered:
             return
         settings_key, queues = self.protocol(queue).keys.key("settings"), queues_key(self.settings.namespace)
@@ -153,13 +159,19 @@ class QueueClient:
         version, is_listed = self.link.run(look)
         if version is None or not is_listed:
             # Looked first: a full server refuses to write, and a worker that comes to drain it has nothing to write.
-            version = self.link.run(
-                [
-                    (b"HSETNX", settings_key, b"protocol", PROTOCOL_VERSION),
-                    (b"SADD", queues, queue),
-                    (b"HGET", settings_key, b"protocol"),
-                ]
-            )[-1]
+            try:
+                version = self.link.run(
+                    [
+                        (b"HSETNX", settings_key, b"protocol", PROTOCOL_VERSION),
+                        (b"SADD", queues, queue),
+                        (b"HGET", settings_key, b"protocol"),
+                    ]
+                )[-1]
+            except QueueUnavailableError:
+                if not to_take:
+                    raise
+                if version is None:
+                    return
         found = int(version)
         if found > PROTOCOL_VERSION:
             raise ProtocolVersionError(queue, found, PROTOCOL_VERSION)

@@ -47,7 +47,7 @@ class Consuming(Opened):
         names = cls.DEFAULT_QUEUES if queues is None else check_queues(queues)
         client, leases = cls._open_client(), cls._open_leases()
         for queue in names:
-            client.register_queue(queue)
+            client.register_queue(queue, to_take=True)
         leases.watch(names)
         ends_at = time.monotonic() + timeout
         while True:

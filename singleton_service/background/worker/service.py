@@ -78,7 +78,7 @@ class WorkerService(BaseService):
     def _make_ready(cls, queues: Sequence[str]) -> None:
         """Have all services started, and the queues known and readable."""
         for queue in queues:
-            TaskQueueService._open_client().register_queue(queue)
+            TaskQueueService._open_client().register_queue(queue, to_take=True)
 
     @classmethod
     def _go(cls, num_workers: int, queues: Sequence[str]) -> None:
