@@ -52,6 +52,29 @@ def until() -> Callable[..., Any]:
     return wait_until
 
 
+@pytest.fixture
+def in_thread() -> Iterator[Callable[[Callable[[], Any]], threading.Thread]]:
+    """Run something in a thread of its own; what it raises fails the test."""
+    errors: list[BaseException] = []
+    threads: list[threading.Thread] = []
+
+    def start(function: Callable[[], Any]) -> threading.Thread:
+        def run() -> None:
+            try:
+                function()
+            except BaseException as error:
+                errors.append(error)
+
+        threads.append(threading.Thread(target=run))
+        threads[-1].start()
+        return threads[-1]
+
+    yield start
+    for thread in threads:
+        thread.join(30)
+    assert not errors, errors
+
+
 class RedisServer:
     """Debian's redis-server on a free port, in a directory of its own; for outages, one that can be killed."""
 

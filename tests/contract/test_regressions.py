@@ -92,7 +92,7 @@ def test_nothing_a_handler_returns_or_raises_costs_the_worker_a_thread(queue: Qu
 def test_a_task_that_cannot_be_read_fails_and_costs_the_worker_no_thread(queue: Queue, until: Any) -> None:
     queue.get_queue_stats()
     client = queue._open_client()
-    too_deep = b'11{"n":"x","c":0,"m":3,"p":' + b'{"a":' * 5000 + b"0" + b"}" * 5000 + b"}"
+    too_deep = b'110{"n":"x","c":0,"m":3,"p":' + b'{"a":' * 5000 + b"0" + b"}" * 5000 + b"}"
     client.persist("default", lambda again: client.protocol("default").enqueue([("=deep", b"0", too_deep)]))
     queue.register_handler("x", print)
     WorkerService.start_workers(1)
@@ -112,7 +112,7 @@ def test_a_suspect_that_waited_behind_a_long_task_does_not_stop_the_worker(queue
     until(lambda: WorkerService.get_worker_stats()["busy_workers"] == 1)
     client = queue._open_client()
     key = client.protocol("default").keys.key
-    suspect = b'11{"n":"quick","c":0,"m":3,"p":{}}'
+    suspect = b'110{"n":"quick","c":0,"m":3,"p":{}}'
     client.link.run(
         [
             (b"HSET", key("body"), b"=suspect", suspect),
@@ -274,7 +274,7 @@ def test_a_waiter_does_not_start_again_what_was_stopped(queue: Queue, until: Any
 def test_a_loop_of_ones_own_is_not_given_what_it_cannot_read(queue: Queue) -> None:
     queue.get_queue_stats()
     client = queue._open_client()
-    client.persist("default", lambda again: client.protocol("default").enqueue([("=new", b"0", b"91 of the future")]))
+    client.persist("default", lambda again: client.protocol("default").enqueue([("=new", b"0", b"910 of the future")]))
     mine = queue.enqueue_task("x")
     task = queue.get_next_task(timeout=5)
     assert task is not None

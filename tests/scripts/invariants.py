@@ -15,11 +15,17 @@ if TYPE_CHECKING:
     from singleton_service.background.task_queue.link import Link
 
 LISTS = ("ready:0", "ready:1", "ready:2", "ready:3", "suspects", "wake")
-HASHES = ("body", "running", "attempts", "errors", "reasons", "results", "counters", "settings", "waiters")
-ZSETS = ("due", "held", "finished", "dead", "seen", "workers")
+HASHES = (
+    *("body", "running", "attempts", "errors", "reasons", "results", "counters", "settings", "waiters"),
+    *("cancels", "unique", "unique_of"),
+)
+ZSETS = ("due", "held", "finished", "dead", "seen", "workers", "expiry")
 
 # Where the tasks that have not ended are, and what is known of them. `wake` is no task, and a fetch takes it away.
-LIVE = ("body", *LISTS[:5], "due", "held", "running", "attempts", "errors", "reasons", "waiters", "owned")
+LIVE = (
+    *("body", *LISTS[:5], "due", "held", "running", "attempts", "errors", "reasons", "waiters", "owned"),
+    *("cancels", "unique", "unique_of", "expiry"),
+)
 SUSPECT_AFTER = 2
 
 
@@ -66,10 +72,15 @@ class Dump:
         """What has been counted."""
         return {name: int(value) for name, value in self.hashes["counters"].items()}
 
+    @property
+    def tombstones(self) -> list[str]:
+        """The places in ready lists of tasks that were ended before they started."""
+        return [uid for uid in self.ready if uid not in self.hashes["body"]]
+
     def places(self) -> dict[str, Iterable[str]]:
         """Where a task can be: each is in exactly one of these."""
         return {
-            **{name: self.lists[name] for name in LISTS[:5]},
+            **{name: [uid for uid in self.lists[name] if uid in self.hashes["body"]] for name in LISTS[:5]},
             **{name: self.zsets[name] for name in ("due", "held", "dead")},
             "running": self.hashes["running"],
         }
@@ -97,8 +108,10 @@ def check(dump: Dump, *, token_taken: bool = False) -> None:
     _endings_are_complete(dump)
     _the_counts_add_up(dump)
     _suspects_are_apart(dump)
+    _keys_and_orders_belong_to_unfinished_tasks(dump)
     assert len(dump.lists["wake"]) <= 1
-    assert token_taken or not dump.ready or dump.lists["wake"], "work is ready and nobody will be woken for it"
+    is_told = token_taken or dump.lists["wake"] or "paused" in dump.hashes["settings"]
+    assert is_told or not dump.ready, "work is ready and nobody will be woken for it"
     assert len({key_slot(key) for key in dump.keys}) == 1
 
 
@@ -145,7 +158,20 @@ def _endings_are_complete(dump: Dump) -> None:
 def _the_counts_add_up(dump: Dump) -> None:
     counters = dump.counters
     live = len(dump.bodies) - len(dump.zsets["dead"])
-    assert counters.get("enqueued", 0) == counters.get("completed", 0) + counters.get("failed", 0) + live
+    failed = counters.get("failed", 0) - counters.get("revived", 0)
+    ended = failed + sum(counters.get(name, 0) for name in ("completed", "cancelled", "expired"))
+    assert counters.get("enqueued", 0) == ended + live
+    assert counters.get("tombstones", 0) == len(dump.tombstones)
+
+
+def _keys_and_orders_belong_to_unfinished_tasks(dump: Dump) -> None:
+    unfinished = dump.bodies - set(dump.zsets["dead"])
+    unique = {key: uid.decode() for key, uid in dump.hashes["unique"].items()}
+    unique_of = {uid: key.decode() for uid, key in dump.hashes["unique_of"].items()}
+    assert unique_of == {uid: key for key, uid in unique.items()}, "not each other's inverse"
+    assert set(unique_of) <= unfinished
+    assert set(dump.hashes["cancels"]) <= set(dump.hashes["running"])
+    assert set(dump.zsets["expiry"]) <= unfinished
 
 
 def _suspects_are_apart(dump: Dump) -> None:

@@ -119,7 +119,44 @@ class Worker:
 
     def enqueue(self, *uids: str, when: bytes = NOW, priority: int = 1, again: bool = False) -> int:
         """Enqueue tasks with these uids."""
-        return int(self.say(self.speak.enqueue([(uid, when, body(uid, priority)) for uid in uids], again=again)))
+        return int(self.say(self.speak.enqueue([(uid, when, body(uid, priority)) for uid in uids], again=again))[0])
+
+    def enqueue_with(
+        self,
+        uid: str,
+        *,
+        when: bytes = NOW,
+        unique: str | None = None,
+        mode: str = "drop",
+        expires_ms: int | None = None,
+        again: bool = False,
+    ) -> str:
+        """Enqueue one task with a unique key, an expiry or both, and return the uid it goes by."""
+        written = encode_body(uid, b"{}", 1, 0, 3, unique_key=unique, expires=expires_ms is not None)
+        expiry = b"" if expires_ms is None else b"%d" % expires_ms
+        reply = self.say(self.speak.enqueue([(uid, b"%b;%b;%b" % (when, expiry, mode.encode()), written)], again=again))
+        return self.speak.enqueued(reply, [uid])[0]
+
+    def cancel(self, *uids: str) -> bytes:
+        """Cancel tasks."""
+        return bytes(self.say(self.speak.cancel(uids)))
+
+    def revive(self, *uids: str) -> list[bytes]:
+        """Put failed tasks back."""
+        return list(self.say(self.speak.revive(uids)))
+
+    def delete(self, *uids: str) -> bytes:
+        """Forget ended tasks."""
+        return bytes(self.say(self.speak.delete(uids)))
+
+    def purge(self, limit: int = 1000) -> tuple[int, int]:
+        """Cancel a lot of what has not started: how many, whether there may be more."""
+        number, more = self.say(self.speak.purge(limit))
+        return number, more
+
+    def pause(self, *, paused: bool = True) -> int:
+        """Pause the queue, or resume it."""
+        return int(self.say(self.speak.pause(paused=paused)))
 
     def put(self, number: int = 1, *, when: bytes = NOW, priority: int = 1) -> list[str]:
         """Enqueue so many tasks, and return their uids."""
@@ -140,7 +177,7 @@ class Worker:
         """Say that handlers have begun."""
         return int(self.say(self.speak.start(leases)))
 
-    def complete(self, *leases: Lease, again: bool = False, record: bytes = b"10|w|0||null") -> bytes:
+    def complete(self, *leases: Lease, again: bool = False, record: bytes = b"1c0|w|0||null") -> bytes:
         """Finish tasks."""
         return bytes(self.say(self.speak.complete([(lease, record) for lease in leases], again=again)))
 

@@ -90,7 +90,7 @@ def test_reading_writes_nothing(station: Station, worker: Worker) -> None:
 
 def test_everything_is_counted_where_it_is(station: Station, worker: Worker, other: Worker) -> None:
     assert worker.stats() == dict.fromkeys(
-        ("ready", "suspects", "due", "held", "running", "finished", "dead", "workers"), 0
+        ("ready", "suspects", "due", "held", "running", "finished", "dead", "workers", "paused"), 0
     )
     for priority in range(4):
         worker.put(2, priority=priority)
@@ -110,6 +110,7 @@ def test_everything_is_counted_where_it_is(station: Station, worker: Worker, oth
         "finished": 1,
         "dead": 1,
         "workers": 2,
+        "paused": 0,
         "total_enqueued": 11,
         "total_completed": 1,
         "total_failed": 1,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +11,9 @@ from .records import TaskPriority
 
 MAX_NAME_CHARS = 200
 MAX_RETRIES = 1_000_000
+MAX_TAGS = 20
+UNIQUE_MODES = ("drop", "replace")
+_SHORTEST_EXPIRY_S = 0.001
 MAX_DELAY_SECONDS = 100 * 366 * 24 * 3600
 
 
@@ -104,6 +107,59 @@ def check_priority(priority: object) -> TaskPriority:
         return TaskPriority(priority)
     names = ", ".join(f"TaskPriority.{known.name} ({known.value})" for known in TaskPriority)
     raise ValueError(f"priority {priority!r} is unknown: it is one of {names}")
+
+
+def check_expiry(expires_in: object) -> float:
+    """Return a number of seconds after which a task that has not started is not wanted any more.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is not positive, NaN, or more than a hundred years.
+    """
+    seconds = check_delay("expires_in", expires_in)
+    if seconds < _SHORTEST_EXPIRY_S:
+        raise ValueError(f"expires_in {expires_in} is out of range: a task needs at least 1 ms to be started in")
+    return seconds
+
+
+def check_key(name: str, key: object) -> str:
+    """Return a key of the caller's if it is one.
+
+    Raises:
+        TypeError: it is no string.
+        ValueError: it is empty, too long or not printable.
+    """
+    if not isinstance(key, str):
+        raise TypeError(f"{name} {key!r} is {_a(key)}, it must be a string such as 'customer-42'")
+    if not 0 < len(key) <= MAX_NAME_CHARS or not key.isprintable():
+        raise ValueError(f"{name} {key[:40]!r} is not usable: it takes 1 to {MAX_NAME_CHARS} printable characters")
+    return key
+
+
+def check_tags(tags: object) -> tuple[str, ...]:
+    """Return tags if they are some.
+
+    Raises:
+        TypeError: they are no list of strings.
+        ValueError: there are too many, or one is not usable.
+    """
+    if isinstance(tags, str) or not isinstance(tags, Iterable):
+        raise TypeError(f"tags {tags!r} is {_a(tags)}, it must be a list of strings: ['nightly']")
+    found = tuple(check_key("tag", tag) for tag in tags)
+    if len(found) > MAX_TAGS:
+        raise ValueError(f"{len(found)} tags are too many: at most {MAX_TAGS}")
+    return found
+
+
+def check_unique(unique: object) -> str:
+    """Return what to do about a taken unique key, if that is known.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if unique not in UNIQUE_MODES:
+        raise ValueError(f"unique {unique!r} is unknown: it is one of {', '.join(map(repr, UNIQUE_MODES))}")
+    return str(unique)
 
 
 def check_eta(eta: object) -> int:

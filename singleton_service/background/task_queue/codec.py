@@ -1,11 +1,11 @@
 """Bytes <-> records: the only place that knows how a task is written down.
 
-A body, immutable from enqueue to end: version digit, priority digit, JSON
-`{"n": name, "c": created ms, "m": max retries, "p": payload}` and, when there is one, "s" schedule id and "f" the
-instant it stands for (ms). Positions 0 and 1 stay where they are in every future version: Lua reads the priority.
+A body, immutable from enqueue to end: version digit, priority digit, traits digit (1 unique key, 2 expiry, 3 both),
+JSON `{"n": name, "c": created ms, "m": max retries, "p": payload}` and, when there is one, "s" schedule id and "f" the
+instant it stands for (ms), "u" unique key, "g" tags. The three digits stay in every future version: Lua reads them.
 
-A finished record: `ended ms|fence|length of errors|errors` (written by complete.lua), then
-`version, retries|worker|length of body|body|result JSON`.
+A finished record: `ended ms|fence|length of errors|errors` (written by the script), then
+`version, state, retries|worker|length of body|body|result JSON`; state is c completed, x cancelled, e expired.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ MAX_TRACEBACK_CHARS = 16_384
 NEWER_VERSION = "the task was written by a newer version of singleton-service"
 _TRACEBACK_HEAD_CHARS = 2048
 _TRACEBACK_GAP = "\n  [...]\n"
+_JSON_BEGINS = 3
+_ENDED = {b"c": TaskStatus.COMPLETED, b"x": TaskStatus.CANCELLED, b"e": TaskStatus.EXPIRED}
 _UNREADABLE: dict[str, Any] = {"n": "(written by a newer version)", "c": 0, "m": 0, "p": {}}
 
 _compact = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
@@ -52,6 +54,10 @@ def encode_body(  # noqa: PLR0913 - the fields of a body, each its own
     priority: int,
     created_ms: int,
     max_retries: int,
+    *,
+    unique_key: str | None = None,
+    expires: bool = False,
+    tags: tuple[str, ...] = (),
     schedule_id: str | None = None,
     scheduled_for_ms: int | None = None,
 ) -> bytes:
@@ -59,9 +65,14 @@ def encode_body(  # noqa: PLR0913 - the fields of a body, each its own
     extra = b""
     if schedule_id is not None:
         extra = b'"s":%s,"f":%d,' % (to_json(schedule_id), scheduled_for_ms or 0)
-    return b'%b%d{"n":%b,"c":%d,"m":%d,%b"p":%b}' % (
+    if unique_key is not None:
+        extra += b'"u":%s,' % to_json(unique_key)
+    if tags:
+        extra += b'"g":%s,' % to_json(tags)
+    return b'%b%d%d{"n":%b,"c":%d,"m":%d,%b"p":%b}' % (
         BODY_VERSION,
         priority,
+        (unique_key is not None) + 2 * expires,
         to_json(name),
         created_ms,
         max_retries,
@@ -77,13 +88,13 @@ def is_readable(body: bytes) -> bool:
 
 def decode_body(body: bytes) -> dict[str, Any]:
     """Return the fields of a readable body, by their short names."""
-    fields: dict[str, Any] = json.loads(body[2:])
+    fields: dict[str, Any] = json.loads(body[_JSON_BEGINS:])
     return fields
 
 
 def encode_record(lease: Lease, result_json: bytes) -> bytes:
     """Write what is kept of a completed task."""
-    return b"%b%d|%b|%d|%b|%b" % (
+    return b"%bc%d|%b|%d|%b|%b" % (
         RECORD_VERSION,
         lease.retry_count,
         lease.worker.encode(),
@@ -118,6 +129,9 @@ def decode_task(queue: str, uid: str, reply: list[bytes], lease: Lease | None = 
         details["worker_id"] = worker
     elif state == b"dead":
         status = TaskStatus.FAILED
+        details["completed_at"] = _from_ms(float(detail))
+    elif state == b"expired":
+        status = TaskStatus.EXPIRED
         details["completed_at"] = _from_ms(float(detail))
     else:
         status = TaskStatus.RETRYING if int(retries) else TaskStatus.PENDING
@@ -156,18 +170,19 @@ def leased_task(lease: Lease) -> Task:
 def _decode_finished(queue: str, uid: str, blob: bytes) -> Task:
     ended_ms, fence, errors_length, rest = blob.split(b"|", 3)
     failures, rest = rest[: int(errors_length)], rest[int(errors_length) :]
-    retries, worker, body_length, rest = rest[1:].split(b"|", 3)
+    state = rest[1:2]
+    retries, worker, body_length, rest = rest[2:].split(b"|", 3)
     body, result_json = rest[: int(body_length)], rest[int(body_length) + 1 :]
     return _task(
         queue,
         uid,
         body,
-        TaskStatus.COMPLETED,
-        started_at=_from_us(int(fence)),
+        _ENDED[state],
+        started_at=_from_us(int(fence)) if fence != b"0" else None,
         completed_at=_from_ms(float(ended_ms)),
         retry_count=int(retries),
         result=json.loads(result_json),
-        worker_id=worker.decode(),
+        worker_id=worker.decode() or None,
         errors=_decode_errors(failures),
     )
 
@@ -185,6 +200,8 @@ def _task(queue: str, uid: str, body: bytes, status: TaskStatus, **details: Any)
         max_retries=fields["m"],
         queue=queue,
         priority=TaskPriority(int(body[1:2])),
+        tags=tuple(fields.get("g", ())),
+        unique_key=fields.get("u"),
         schedule_id=fields.get("s"),
         scheduled_for=None if instant_ms is None else _from_ms(instant_ms),
         **details,

@@ -5,6 +5,8 @@ TaskQueueError
 ├── EnqueueError             some tasks of a batch went in, then the server went away
 ├── ProtocolVersionError     the server holds tasks of a newer version of this package
 ├── TaskFailedError          get_result() of a task that failed for good
+├── TaskCancelledError       get_result() of a task that was cancelled
+├── TaskExpiredError         get_result() of a task whose time was over before it started
 └── TaskNotFoundError        get_result() of a task nobody knows (any more)
 """
 
@@ -83,6 +85,28 @@ class TaskFailedError(TaskQueueError):
 
     def __str__(self) -> str:
         return f"task {self.task_id!r} failed: {self.error_message}"
+
+
+class TaskCancelledError(TaskQueueError):
+    """The task was cancelled, and has no result."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(task_id)
+        self.task_id = task_id
+
+    def __str__(self) -> str:
+        return f"task {self.task_id!r} was cancelled"
+
+
+class TaskExpiredError(TaskQueueError):
+    """The task's `expires_in` was over before a worker started it."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(task_id)
+        self.task_id = task_id
+
+    def __str__(self) -> str:
+        return f"task {self.task_id!r} expired before a worker started it; run more workers, or raise expires_in"
 
 
 class TaskNotFoundError(TaskQueueError):

@@ -30,9 +30,15 @@ class TaskHandle:
         Raises:
             TimeoutError: it has not finished.
             TaskFailedError: it failed for good.
+            TaskCancelledError: it was cancelled.
+            TaskExpiredError: its `expires_in` was over before it started.
             TaskNotFoundError: nobody knows it.
         """
         return self.get(timeout=0)
+
+    def cancel(self) -> bool:
+        """Cancel it, as `TaskQueueService.cancel_task` does."""
+        return TaskQueueService.cancel_task(self.id)
 
     def get(self, timeout: float | None = None) -> Any:
         """Wait up to *timeout* seconds (None: as long as it takes) for the result; raises as `result` does."""

@@ -26,8 +26,22 @@ _SOURCES: dict[TaskStatus | None, tuple[str, ...]] = {
     TaskStatus.RETRYING: ("attempts",),
     TaskStatus.FAILED: ("dead",),
     TaskStatus.COMPLETED: ("finished",),
+    TaskStatus.CANCELLED: ("finished",),
+    # Swept or not: until then the body is there.
+    TaskStatus.EXPIRED: ("finished", "expiry"),
 }
-_SORTED_SETS = frozenset({"finished", "dead"})
+_SORTED_SETS = frozenset({"finished", "dead", "expiry"})
+
+
+class Wanted(NamedTuple):
+    """Which tasks to list; None means any."""
+
+    status: TaskStatus | None
+    name: str | None
+
+    def fits(self, task: Task) -> bool:
+        """Whether a task is one of them."""
+        return (self.status is None or task.status is self.status) and (self.name is None or task.name == self.name)
 
 
 class _Place(NamedTuple):
@@ -54,9 +68,7 @@ class _Place(NamedTuple):
             ) from None
 
 
-def list_tasks(
-    client: QueueClient, queues: Sequence[str], status: TaskStatus | None, limit: int, cursor: str | None
-) -> TaskPage:
+def list_tasks(client: QueueClient, queues: Sequence[str], wanted: Wanted, limit: int, cursor: str | None) -> TaskPage:
     """Return the next page; reads at most about a thousand tasks.
 
     Raises:
@@ -65,7 +77,7 @@ def list_tasks(
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT:
         raise ValueError(f"limit {limit!r} is out of range: 1 to {MAX_LIMIT}")
     place = _Place.parse(cursor)
-    sources = _SOURCES[status]
+    sources = _SOURCES[wanted.status]
     found: list[Task] = []
     budget = _MAX_READ
     while place.queue < len(queues) and budget > 0:
@@ -74,7 +86,7 @@ def list_tasks(
         # SCAN may answer with more than was asked for: what does not fit is read again, from the same cursor.
         rest = [uid for uid in uids if uid > place.last_uid]
         for n, task in enumerate(_read(client, queue, rest)):
-            if task is None or (status is not None and task.status is not status):
+            if task is None or not wanted.fits(task):
                 continue
             if len(found) == limit:
                 return TaskPage(found, str(place._replace(last_uid=rest[n - 1] if n else place.last_uid)))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .availability import guarded
 from .errors import EnqueueError, TaskQueueError
+from .ids import join_id
 from .opened import Opened
 from .records import TaskPriority, TaskRequest
 from .requests import Fire, PreparedTask, prepare
@@ -34,9 +35,13 @@ class Producing(Opened):
         queue: str | None = None,
         priority: TaskPriority | None = None,
         eta: datetime | None = None,
+        expires_in: float | None = None,
+        unique_key: str | None = None,
+        unique: str = "drop",
         task_id: str | None = None,
+        tags: Sequence[str] = (),
     ) -> str:
-        """Put a task into the queue and return its id.
+        """Put a task into the queue and return its id, or that of the task that has its unique key.
 
         What is not given, the task's own definition says where this process knows it, else: 3 retries, queue
         "default", `TaskPriority.NORMAL`.
@@ -50,14 +55,32 @@ class Producing(Opened):
                 otherwise.
             priority: order within the queue.
             eta: earliest start as a point in time; a naive datetime is local time.
+            expires_in: seconds from now after which a task that has not started is not wanted any more.
+            unique_key: taken until the task has ended; no other task of the queue has it meanwhile.
+            unique: when the key is taken: "drop" enqueues nothing and returns the id of the task that has it;
+                "replace" cancels that task and takes its place, unless it is running or held, else drops.
             task_id: the caller's own id, letters, digits, `_-`, at most 128. The same `task_id` in the same queue is
                 the same task: enqueued again within 24 hours, or while it lives, it adds nothing.
+            tags: up to 20 words to find it by.
 
         Raises:
             ValueError, TypeError: an argument can't be used; nothing was written.
             QueueUnavailableError: no answer from the server within two seconds.
         """
-        request = TaskRequest(name, payload, delay_seconds, max_retries, queue, priority, eta, task_id)
+        request = TaskRequest(
+            name,
+            payload,
+            delay_seconds,
+            max_retries,
+            queue,
+            priority,
+            eta,
+            expires_in,
+            unique_key,
+            unique,
+            task_id,
+            tags,
+        )
         return cls._enqueue(request)
 
     @classmethod
@@ -84,23 +107,21 @@ class Producing(Opened):
             except (ValueError, TypeError) as error:
                 error.add_note(f"in request number {n} of enqueue_many; nothing was enqueued")
                 raise
-        accepted: list[str] = []
+        accepted: dict[str, str] = {}
         try:
             for batch in _batches(prepared):
-                cls._send(batch)
-                accepted += [task.id for task in batch]
+                accepted.update(zip((task.id for task in batch), cls._send(batch), strict=True))
         except TaskQueueError as error:
             if accepted:
-                raise EnqueueError(accepted, str(error)) from error
+                raise EnqueueError(list(accepted.values()), str(error)) from error
             raise
-        return [task.id for task in prepared]
+        return [accepted[task.id] for task in prepared]
 
     @classmethod
     def _enqueue(cls, request: TaskRequest, fire: Fire | None = None) -> str:
         client = cls._open_client()
         prepared = prepare(request, cls._task_handlers, client.settings.max_payload_bytes, fire)
-        cls._send([prepared])
-        return prepared.id
+        return cls._send([prepared])[0]
 
     @classmethod
     @guarded
@@ -109,11 +130,14 @@ class Producing(Opened):
         return cls._enqueue(request, fire)
 
     @classmethod
-    def _send(cls, batch: Sequence[PreparedTask]) -> None:
+    def _send(cls, batch: Sequence[PreparedTask]) -> list[str]:
+        """Enqueue tasks of one queue and return the ids they go by."""
         client = cls._open_client()
-        protocol = client.protocol(batch[0].queue)
+        queue = batch[0].queue
+        protocol = client.protocol(queue)
         items = [(task.uid, task.when, task.body) for task in batch]
-        client.persist(batch[0].queue, lambda again: protocol.enqueue(items, again=again))
+        reply = client.persist(queue, lambda again: protocol.enqueue(items, again=again))
+        return [join_id(queue, uid) for uid in protocol.enqueued(reply, [task.uid for task in batch])]
 
 
 def _batches(prepared: Sequence[PreparedTask]) -> Iterable[list[PreparedTask]]:

@@ -59,12 +59,25 @@ class Protocol:
         self.keys = QueueKeys(namespace, queue, worker)
         self.limits = limits
         self._scripts = scripts
+        # What every script needs that may end a task on the way.
+        self._endings: dict[str, bytes | int] = {
+            "result_ttl_ms": limits.result_ttl_ms,
+            "ended_channel": self.keys.ended_channel,
+        }
 
     def enqueue(self, items: Iterable[tuple[str, bytes, bytes]], *, again: bool = False) -> Command:
-        """Items are (uid, when, body): when is b"0", b"+ms" or b"=ms". The answer counts the new ones."""
+        """Items are (uid, when, body), see enqueue.lua; `enqueued` reads the answer."""
         script = self._scripts.enqueue
         flat = [part for item in items for part in item]
-        return script.command(self.keys, flat, again=int(again), seen_for_ms=SEEN_FOR_MS)
+        return script.command(self.keys, flat, again=int(again), seen_for_ms=SEEN_FOR_MS, **self._endings)
+
+    @staticmethod
+    def enqueued(reply: list[Any], uids: Sequence[str]) -> list[str]:
+        """Return the uids the items go by: another task's where that one has the unique key."""
+        found = list(uids)
+        for n in range(1, len(reply), 2):
+            found[int(reply[n]) - 1] = reply[n + 1].decode()
+        return found
 
     def fetch(self, max_count: int, start_count: int, *, take_suspect: bool = True) -> Command:
         """Ask for leases; `fetched` reads the answer."""
@@ -76,6 +89,7 @@ class Protocol:
             max_count=max_count,
             start_count=start_count,
             take_suspect=int(take_suspect),
+            **self._endings,
         )
 
     def fetched(self, reply: list[Any]) -> Fetched:
@@ -118,7 +132,7 @@ class Protocol:
         flat: list[bytes | str | int] = []
         for lease, delay_ms, error in items:
             flat += (lease.uid, lease.token, delay_ms, lease.retry_count + 1, error)
-        return script.command(self.keys, flat, again=int(again))
+        return script.command(self.keys, flat, again=int(again), **self._endings)
 
     def bury(self, items: Iterable[tuple[Lease, bytes]], *, again: bool = False) -> Command:
         """Items are (lease, error)."""
@@ -129,7 +143,7 @@ class Protocol:
     def release(self, leases: Iterable[Lease]) -> Command:
         """Hand tasks back, unfinished and uncounted."""
         script = self._scripts.release
-        return script.command(self.keys, _tokens(leases))
+        return script.command(self.keys, _tokens(leases), **self._endings)
 
     def hold(self, items: Iterable[tuple[Lease, str, bytes]]) -> Command:
         """Items are (lease, reason, error for when it was held too long)."""
@@ -139,13 +153,13 @@ class Protocol:
             self.keys,
             flat,
             limit_ms=self.limits.unknown_task_ms,
-            ended_channel=self.keys.ended_channel,
+            **self._endings,
         )
 
     def heartbeat(self) -> Command:
         """Renew this worker's leases; `beaten` reads the answer."""
         script = self._scripts.heartbeat
-        return script.command(self.keys, worker=self.worker, lease_ms=self.limits.lease_ms)
+        return script.command(self.keys, worker=self.worker, lease_ms=self.limits.lease_ms, **self._endings)
 
     @staticmethod
     def beaten(reply: list[Any]) -> Beat:
@@ -160,13 +174,13 @@ class Protocol:
             replace(self.keys, worker=lost_worker),
             lost_worker=lost_worker,
             error=error,
-            ended_channel=self.keys.ended_channel,
+            **self._endings,
         )
 
     def reconcile(self, held: Iterable[Lease]) -> Command:
         """Hand back leases of this worker that it does not hold. No fetch of it may be under way."""
         script = self._scripts.reconcile
-        return script.command(self.keys, [lease.uid for lease in held], worker=self.worker)
+        return script.command(self.keys, [lease.uid for lease in held], worker=self.worker, **self._endings)
 
     def leave(self) -> Command:
         """Sign this worker off."""
@@ -183,6 +197,31 @@ class Protocol:
         script = self._scripts.await_end
         return script.command(self.keys, uid=uid, now_token=1)
 
+    def cancel(self, uids: Sequence[str]) -> Command:
+        """Cancel tasks: b"0" unknown or ended, b"1" cancelled, b"2" running and told, per uid."""
+        script = self._scripts.cancel
+        return script.command(self.keys, uids, **self._endings)
+
+    def revive(self, uids: Sequence[str]) -> Command:
+        """Put failed tasks back: b"1", b"0" when it has not failed, or who has its unique key, per uid."""
+        script = self._scripts.revive
+        return script.command(self.keys, uids)
+
+    def delete(self, uids: Sequence[str]) -> Command:
+        """Forget tasks that have ended: b"1" or b"0" per uid."""
+        script = self._scripts.delete
+        return script.command(self.keys, uids)
+
+    def purge(self, limit: int) -> Command:
+        """Cancel a bounded lot of what has not started: how many, whether there may be more."""
+        script = self._scripts.purge
+        return script.command(self.keys, limit=limit, **self._endings)
+
+    def pause(self, *, paused: bool) -> Command:
+        """Stop handing out tasks, or go on."""
+        script = self._scripts.pause
+        return script.command(self.keys, paused=int(paused))
+
     def stats(self) -> Command:
         """Count; `counted` reads the answer."""
         script = self._scripts.stats
@@ -191,7 +230,7 @@ class Protocol:
     @staticmethod
     def counted(reply: list[Any]) -> dict[str, int]:
         """Read the answer of stats."""
-        names = ("ready", "suspects", "due", "held", "running", "finished", "dead", "workers")
+        names = ("ready", "suspects", "due", "held", "running", "finished", "dead", "workers", "paused")
         counts = {name: int(reply[n]) for n, name in enumerate(names)}
         for n in range(len(names), len(reply), 2):
             counts[f"total_{reply[n].decode()}"] = int(reply[n + 1])

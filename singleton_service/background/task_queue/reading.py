@@ -8,7 +8,7 @@ from typing import Any
 from . import checks, listing
 from .availability import guarded
 from .codec import decode_task
-from .errors import TaskFailedError, TaskNotFoundError
+from .errors import TaskCancelledError, TaskExpiredError, TaskFailedError, TaskNotFoundError
 from .ids import check_queue, split_id
 from .opened import Opened
 from .records import Task, TaskPage, TaskStatus
@@ -42,6 +42,8 @@ class Reading(Opened):
         Raises:
             TimeoutError: it has not finished in that time.
             TaskFailedError: it failed for good.
+            TaskCancelledError: it was cancelled.
+            TaskExpiredError: its `expires_in` was over before it started.
             TaskNotFoundError: nobody knows it, or its result has passed its time.
             QueueUnavailableError: the server is not there, or the service was stopped meanwhile.
         """
@@ -58,6 +60,10 @@ class Reading(Opened):
                 return task.result
             if task.status is TaskStatus.FAILED:
                 raise TaskFailedError(task_id, task.error_message or "no message")
+            if task.status is TaskStatus.CANCELLED:
+                raise TaskCancelledError(task_id)
+            if task.status is TaskStatus.EXPIRED:
+                raise TaskExpiredError(task_id)
             left_s = float("inf") if ends_at is None else ends_at - time.monotonic()
             if left_s <= 0:
                 why = f" ({task.held_reason})" if task.held_reason else ""
@@ -73,6 +79,7 @@ class Reading(Opened):
         *,
         status: TaskStatus | str | None = None,
         queue: str | None = None,
+        name: str | None = None,
         limit: int = 100,
         cursor: str | None = None,
     ) -> TaskPage:
@@ -84,6 +91,7 @@ class Reading(Opened):
         Args:
             status: only these.
             queue: only this one; all unless given.
+            name: only tasks of this name.
             limit: tasks a page, 1 to 1,000.
             cursor: of the page before.
 
@@ -94,17 +102,18 @@ class Reading(Opened):
         client = cls._open_client()
         queues = client.queues() if queue is None else [check_queue(queue)]
         wanted = None if status is None else TaskStatus(status)
-        return listing.list_tasks(client, queues, wanted, limit, cursor)
+        return listing.list_tasks(client, queues, listing.Wanted(wanted, name), limit, cursor)
 
     @classmethod
     @guarded
     def get_queue_stats(cls, queue: str | None = None) -> dict[str, int]:
         """Count tasks, over all queues or one, in constant time.
 
-        `tasks_queued`, `tasks_processed`, `tasks_failed` (for good), `tasks_retried` and `tasks_recovered` (from
-        dead workers) count since the queue began, in the server, so that they outlive every process;
-        `pending_tasks`, `delayed_tasks` (retrying ones included), `running_tasks`, `held_tasks`, `failed_tasks`
-        (kept now), `results_kept` and `workers` are as of now.
+        `tasks_queued`, `tasks_processed`, `tasks_failed` (for good), `tasks_retried`, `tasks_recovered` (from dead
+        workers), `tasks_cancelled`, `tasks_expired` and `tasks_revived` (by `retry_task`) count since the queue began,
+        in the server, so that they outlive every process; `pending_tasks`, `delayed_tasks` (retrying ones included),
+        `running_tasks`, `held_tasks`, `failed_tasks` (kept now), `results_kept`, `paused_queues` and `workers` are as
+        of now.
 
         Raises:
             QueueUnavailableError: the server is not there.
@@ -123,11 +132,15 @@ class Reading(Opened):
             "tasks_failed": total("total_failed"),
             "tasks_retried": total("total_retried"),
             "tasks_recovered": total("total_recovered"),
+            "tasks_cancelled": total("total_cancelled"),
+            "tasks_expired": total("total_expired"),
+            "tasks_revived": total("total_revived"),
             "pending_tasks": total("ready", "suspects"),
             "delayed_tasks": total("due"),
             "running_tasks": total("running"),
             "held_tasks": total("held"),
             "failed_tasks": total("dead"),
             "results_kept": total("finished"),
+            "paused_queues": total("paused"),
             "workers": max((counts["workers"] for counts in counted), default=0),
         }

@@ -7,25 +7,27 @@ from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from .lease import Lease
 
 
 class TaskStatus(StrEnum):
-    """Where a task is in its life. `completed` and `failed` are final, all others are not."""
+    """Where a task is in its life: pending, running and retrying ones have not ended."""
 
     PENDING = "pending"
     RUNNING = "running"
     COMPLETED = "completed"
     FAILED = "failed"
     RETRYING = "retrying"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
 
     @property
     def is_final(self) -> bool:
         """Whether the task has ended for good (a failed one can still be retried by hand)."""
-        return self in {TaskStatus.COMPLETED, TaskStatus.FAILED}
+        return self not in {TaskStatus.PENDING, TaskStatus.RUNNING, TaskStatus.RETRYING}
 
 
 class TaskPriority(IntEnum):
@@ -60,6 +62,8 @@ class Task:
         eta: when a delayed or retrying task is due.
         held_reason: why it is set aside for now, if it is.
         errors: each failed attempt, oldest first.
+        tags: what the caller marked it with.
+        unique_key: the key that no other unfinished task of the queue has.
         schedule_id: the schedule that made it; `scheduled_for` is the instant it stands for.
     """
 
@@ -80,6 +84,8 @@ class Task:
     eta: datetime | None = None
     held_reason: str | None = None
     errors: tuple[TaskError, ...] = ()
+    tags: tuple[str, ...] = ()
+    unique_key: str | None = None
     schedule_id: str | None = None
     scheduled_for: datetime | None = None
     # The fence: only a Task that get_next_task handed out can finish it.
@@ -97,7 +103,11 @@ class TaskRequest:
     queue: str | None = None
     priority: TaskPriority | None = None
     eta: datetime | None = None
+    expires_in: float | None = None
+    unique_key: str | None = None
+    unique: str = "drop"
     task_id: str | None = None
+    tags: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ NOW = b"0"
 
 @dataclass(frozen=True, slots=True)
 class PreparedTask:
-    """A task ready to be sent. `when` is b"0", b"+ms" from now, or b"=ms" since 1970, by the server's clock."""
+    """A task ready to be sent; `when` as enqueue.lua takes it."""
 
     queue: str
     uid: str
@@ -70,14 +70,24 @@ def prepare(
         priority,
         time.time_ns() // 1_000_000,
         checks.check_max_retries(max_retries),
-        fire.schedule_id if fire else None,
-        fire.instant_ms if fire else None,
+        unique_key=None if request.unique_key is None else checks.check_key("unique_key", request.unique_key),
+        expires=request.expires_in is not None,
+        tags=checks.check_tags(request.tags),
+        schedule_id=fire.schedule_id if fire else None,
+        scheduled_for_ms=fire.instant_ms if fire else None,
     )
     uid = new_uid(priority) if request.task_id is None else given_uid(request.task_id)
     return PreparedTask(check_queue(queue), uid, _when(request), body)
 
 
 def _when(request: TaskRequest) -> bytes:
+    mode = checks.check_unique(request.unique)
+    if request.expires_in is None:
+        return _start(request) if request.unique_key is None else b"%b;;%b" % (_start(request), mode.encode())
+    return b"%b;%d;%b" % (_start(request), round(checks.check_expiry(request.expires_in) * 1000), mode.encode())
+
+
+def _start(request: TaskRequest) -> bytes:
     delay_s = checks.check_delay("delay_seconds", request.delay_seconds)
     if request.eta is None:
         return b"+%d" % round(delay_s * 1000) if delay_s else NOW

@@ -41,6 +41,7 @@ class Script:
         self,
         keys: QueueKeys,
         items: Iterable[bytes | str | int] = (),
+        /,
         **args: bytes | str | int,
     ) -> tuple[bytes | str | int, ...]:
         """Return the EVALSHA command.
@@ -76,6 +77,11 @@ class Scripts:
     status: Script
     stats: Script
     sweep: Script
+    cancel: Script
+    revive: Script
+    delete: Script
+    purge: Script
+    pause: Script
     # "await" is a word of Python's.
     await_end: Script
 

@@ -1,4 +1,4 @@
-"""TaskQueueService: its life. What it does is in producing.py, consuming.py and reading.py."""
+"""TaskQueueService: its life. What it does is in producing.py, consuming.py, reading.py and managing.py."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from .client import QueueClient
 from .consuming import Consuming
 from .errors import QueueUnavailableError
 from .leases import Leases
+from .managing import Managing
 from .producing import Producing
 from .reading import Reading
 from .results import EndingWatch
@@ -18,7 +19,7 @@ from .scripts import MAX_BATCH
 
 
 @requires(ConfigService)
-class TaskQueueService(Producing, Consuming, Reading, BaseService):
+class TaskQueueService(Producing, Consuming, Reading, Managing, BaseService):
     """The queue. All methods are thread-safe; none needs anything set up first.
 
     A task runs at least once: once `enqueue_task` has returned, no death of a client or a worker loses it.

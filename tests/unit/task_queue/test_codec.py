@@ -46,7 +46,7 @@ def test_a_body_comes_back_as_it_went_in(name: str, payload: dict[str, Any], pri
 
 
 def test_a_body_says_which_fire_of_which_schedule_it_is() -> None:
-    body = codec.encode_body("x", b"{}", 1, NOW_MS, 3, 'nightly "a"', NOW_MS)
+    body = codec.encode_body("x", b"{}", 1, NOW_MS, 3, schedule_id='nightly "a"', scheduled_for_ms=NOW_MS)
     task = read(b"ready", body)
     assert (task.schedule_id, task.scheduled_for) == ('nightly "a"', NOW)
 

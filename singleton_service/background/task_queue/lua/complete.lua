@@ -1,13 +1,13 @@
 -- Finish tasks with their results, if the caller still holds them.
 --
--- keys:    running owned body attempts errors reasons results finished counters waiters
+-- keys:    running owned body attempts errors reasons cancels expiry unique unique_of results finished counters waiters
 -- args:    again ttl_ms max_results ended_channel
 -- items:   uid lease record
 -- returns: a string of 1 and 0 per item: was it the caller's
 --
 -- again: "1" when an earlier answer may have been lost; then a result of this very lease counts as a yes.
 -- Invariant: a lease is good for one finish. Begins with deletes, so a full server can still be drained.
--- include: time leases batch repeats endings
+-- include: time leases batch repeats unique closing endings
 
 local now_ms = server_time()
 local mine, answer, uids = give_up(FIRST_ITEM, 3)
@@ -37,6 +37,7 @@ if #mine > 0 then
     end
     in_chunks("HSET", results, kept)
     in_chunks("ZADD", finished, expiries)
+    close(uids)
     redis.call("HINCRBY", counters, "completed", #mine)
     tell_waiters(uids)
 end

@@ -1,14 +1,16 @@
 -- Add tasks to a queue: ready now, or due later. Each uid is added once, however often it is sent.
 --
--- keys:    body ready[4] due seen results wake counters
--- args:    again seen_for_ms
+-- keys:    body ready[4] due held seen results finished running attempts errors reasons expiry unique unique_of wake counters waiters
+-- args:    again seen_for_ms result_ttl_ms ended_channel
 -- items:   uid when blob
--- returns: how many were new
+-- returns: how many were new, then number (from 1) and uid for each item that another task stands for
 --
--- again: "1" when an earlier answer may have been lost. when: "0" now, "+ms" from now, "=ms" since 1970.
+-- again: "1" when an earlier answer may have been lost. when: "0" now, "+ms" from now, "=ms" since 1970; for a body that
+-- says so followed by ";ms until it expires;what to do about its unique key" (drop: the task that has it stands for the
+-- new one; replace: that one is cancelled, if it does not run).
 -- A uid that begins with "=" was given by the caller or a schedule and is remembered in `seen`.
 -- Invariant: a uid in ready or due has a body. The first write is the HSET, so a full server refuses cleanly.
--- include: time ready batch
+-- include: time ready wake traits expired batch unique unstarted endings
 
 local now_ms = server_time()
 
@@ -20,15 +22,55 @@ local function is_known(uid, named)
         and (redis.call("HEXISTS", body, uid) == 1 or redis.call("HEXISTS", results, uid) == 1)
 end
 
+-- Who has the key, unless that task has expired or may be replaced.
+local function holder_of(key, mode)
+    local uid = redis.call("HGET", unique, key)
+    local blob = uid and redis.call("HGET", body, uid)
+    if not blob or has_expired(uid, blob, now_ms) then
+        return nil, blob and uid, "e"
+    end
+    local is_waiting = redis.call("HEXISTS", running, uid) == 0 and not redis.call("ZSCORE", held, uid)
+    if mode == "replace" and is_waiting then
+        return nil, uid, "x"
+    end
+    return uid
+end
+
 local bodies, fresh, twice, named_ids = {}, {}, {}, {}
+local answer, keys_taken, over, expiries = { 0 }, {}, {}, {}
 for i = FIRST_ITEM, #ARGV, 3 do
-    local uid = ARGV[i]
+    local uid, blob = ARGV[i], ARGV[i + 2]
     local named = string.byte(uid, 1) == EQUALS
-    if not twice[uid] and not is_known(uid, named) then
+    local wanted = not twice[uid] and not is_known(uid, named)
+    if wanted and string.byte(blob, 3) ~= 48 then
+        local expires_ms, mode = string.match(ARGV[i + 1], "^[^;]*;(%d*);(%a*)$")
+        if is_unique(blob) then
+            local key = cjson.decode(string.sub(blob, 4)).u
+            local holder, gone, state = keys_taken[key]
+            if not holder then
+                holder, gone, state = holder_of(key, mode)
+            end
+            if holder then
+                wanted = false
+                answer[#answer + 1] = (i - FIRST_ITEM) / 3 + 1
+                answer[#answer + 1] = holder
+            else
+                keys_taken[key] = uid
+                if gone then
+                    over[#over + 1] = { gone, state }
+                end
+            end
+        end
+        if wanted and expires_ms ~= "" then
+            expiries[#expiries + 1] = digits(now_ms + expires_ms)
+            expiries[#expiries + 1] = uid
+        end
+    end
+    if wanted then
         twice[uid] = true
         fresh[#fresh + 1] = i
         bodies[#bodies + 1] = uid
-        bodies[#bodies + 1] = ARGV[i + 2]
+        bodies[#bodies + 1] = blob
         if named then
             named_ids[#named_ids + 1] = digits(now_ms)
             named_ids[#named_ids + 1] = uid
@@ -36,14 +78,24 @@ for i = FIRST_ITEM, #ARGV, 3 do
     end
 end
 if #fresh == 0 then
-    return 0
+    return answer
 end
 in_chunks("HSET", body, bodies)
+
+for _, ended in ipairs(over) do
+    end_unstarted(ended[1], redis.call("HGET", body, ended[1]), ended[2], now_ms, result_ttl_ms)
+    tell_waiters({ ended[1] })
+end
+for key, uid in pairs(keys_taken) do
+    redis.call("HSET", unique, key, uid)
+    redis.call("HSET", unique_of, uid, key)
+end
+in_chunks("ZADD", expiry, expiries)
 
 local earliest = redis.call("ZRANGE", due, 0, 0, "WITHSCORES")[2]
 local lists, later, sooner = { [0] = {}, {}, {}, {} }, {}, false
 for _, i in ipairs(fresh) do
-    local when = ARGV[i + 1]
+    local when = string.match(ARGV[i + 1], "^[^;]*")
     if when == "0" then
         local list = lists[tonumber(string.sub(ARGV[i + 2], 2, 2))]
         list[#list + 1] = ARGV[i]
@@ -71,4 +123,5 @@ redis.call("HINCRBY", counters, "enqueued", #fresh)
 if sooner or #later < 2 * #fresh then
     wake_one()
 end
-return #fresh
+answer[1] = #fresh
+return answer

@@ -1,14 +1,15 @@
 -- Lease up to max_count ready tasks to a worker, after moving what is due to ready.
 --
--- keys:    body ready[4] suspects due held running owned workers attempts settings wake
--- args:    worker lease_ms max_count start_count take_suspect
+-- keys:    body ready[4] suspects due held running owned workers attempts errors reasons expiry unique unique_of results finished settings counters waiters wake
+-- args:    worker lease_ms max_count start_count take_suspect result_ttl_ms ended_channel
 -- returns: fence, ms until the next due or held task (-1: none), then uid, blob, attempts per task
 --
 -- start_count: how many of them the worker starts at once; a crash counts only against started tasks.
 -- take_suspect: "1" when the worker runs no suspect. A suspect is leased alone.
 -- Invariant: a uid leaves a ready list only for `running` (or because it has no body: a tombstone).
+-- A paused queue gives nothing. What has expired ends here instead of running.
 -- Begins with a delete, so a full server can still be drained.
--- include: time ready sight attempts batch
+-- include: time ready wake traits expired sight attempts batch unique unstarted endings
 
 local PROMOTED, ROUNDS = 100, 100
 -- Ends take when there are that many bytes. It begins with small portions, so that large bodies can't come to much more:
@@ -35,8 +36,24 @@ end
 promote(held, "LPUSH")
 promote(due, "RPUSH")
 
-local wanted = tonumber(max_count)
+local last_fence, paused = unpack(redis.call("HMGET", settings, "fence", "paused"))
+local wanted = paused and 0 or tonumber(max_count)
 local uids, blobs, bytes, portion = {}, {}, 0, FIRST_PORTION
+
+-- A caller's own uid can come again after it was cancelled, and then stands in a list twice, or in a list and elsewhere.
+local taken = {}
+
+local function is_elsewhere(uid)
+    if string.byte(uid, 1) ~= EQUALS then
+        return false
+    end
+    local twice = taken[uid]
+    taken[uid] = true
+    return twice
+        or redis.call("HEXISTS", running, uid) == 1
+        or redis.call("ZSCORE", due, uid)
+        or redis.call("ZSCORE", held, uid)
+end
 
 local function take(list, limit)
     for _ = 1, ROUNDS do
@@ -51,10 +68,17 @@ local function take(list, limit)
         portion = math.min(2 * portion, LARGEST_PORTION)
         local found = redis.call("HMGET", body, unpack(popped))
         for n, uid in ipairs(popped) do
-            if found[n] then
+            local blob = found[n]
+            if not blob or is_elsewhere(uid) then
+                redis.call("HINCRBY", counters, "tombstones", -1)
+            elseif has_expired(uid, blob, now_ms) then
+                end_unstarted(uid, blob, "e", now_ms, result_ttl_ms)
+                redis.call("HINCRBY", counters, "tombstones", -1)
+                tell_waiters({ uid })
+            else
                 uids[#uids + 1] = uid
-                blobs[#blobs + 1] = found[n]
-                bytes = bytes + #found[n]
+                blobs[#blobs + 1] = blob
+                bytes = bytes + #blob
             end
         end
     end
@@ -70,11 +94,8 @@ if #uids == 0 then
 end
 
 local next_ms = ms_until_due(now_ms)
-for _, list in ipairs({ suspects, ready[1], ready[2], ready[3], ready[4] }) do
-    if redis.call("EXISTS", list) == 1 then
-        wake_one()
-        break
-    end
+if not paused and redis.call("EXISTS", suspects, ready[1], ready[2], ready[3], ready[4]) > 0 then
+    wake_one()
 end
 
 redis.call("ZADD", workers, digits(now_ms + lease_ms), worker)
@@ -82,7 +103,7 @@ if #uids == 0 then
     return { "0", next_ms }
 end
 
-local fence = digits(math.max(tonumber(redis.call("HGET", settings, "fence") or "0") + 1, now_us))
+local fence = digits(math.max(tonumber(last_fence or "0") + 1, now_us))
 redis.call("HSET", settings, "fence", fence)
 local leases, index = {}, {}
 for n, uid in ipairs(uids) do

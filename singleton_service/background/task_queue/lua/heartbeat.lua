@@ -1,19 +1,33 @@
 -- Renew all leases of a worker at once, and tell it what it should know.
 --
--- keys:    ready[4] suspects due held owned workers wake body
--- args:    worker lease_ms
+-- keys:    ready[4] suspects due held running owned workers wake body attempts errors reasons expiry unique unique_of results finished settings counters waiters
+-- args:    worker lease_ms result_ttl_ms ended_channel
 -- returns: number of tasks it owns, ms until there is work (0: now, -1: none in sight), then workers whose lease ended
 --
--- Heals a wake-up token that was lost with the dispatcher that took it.
+-- Ends what has expired, a bounded lot a beat. Heals a wake-up token that was lost with the dispatcher that took it.
 -- Begins with a delete, so a full server takes no lease from whoever is at work.
--- include: time ready sight
+-- include: time wake traits expired sight unique unstarted endings
+
+local SWEPT = 100
 
 local now_ms = server_time()
 redis.call("ZREM", workers, worker)
 redis.call("ZADD", workers, digits(now_ms + lease_ms), worker)
 
+for _, uid in ipairs(redis.call("ZRANGE", expiry, "-inf", digits(now_ms), "BYSCORE", "LIMIT", 0, SWEPT)) do
+    local blob = redis.call("HGET", body, uid)
+    if blob and has_expired(uid, blob, now_ms) then
+        end_unstarted(uid, blob, "e", now_ms, result_ttl_ms)
+        tell_waiters({ uid })
+    else
+        redis.call("ZREM", expiry, uid)
+    end
+end
+
 local next_ms = ms_until_due(now_ms)
-if redis.call("EXISTS", suspects, ready[1], ready[2], ready[3], ready[4]) > 0 then
+if redis.call("HEXISTS", settings, "paused") == 1 then
+    next_ms = -1
+elseif redis.call("EXISTS", suspects, ready[1], ready[2], ready[3], ready[4]) > 0 then
     next_ms = 0
 end
 if next_ms == 0 then

@@ -1,12 +1,12 @@
 -- Set leased tasks aside for a while, uncounted; fail those held longer than they may be.
 --
--- keys:    body running owned attempts errors held reasons dead counters waiters wake
--- args:    limit_ms ended_channel
+-- keys:    body due held running owned attempts errors reasons cancels expiry unique unique_of results finished dead counters waiters wake
+-- args:    limit_ms result_ttl_ms ended_channel
 -- items:   uid lease reason error
 -- returns: a string per item: 0 not the caller's, 1 held, 2 failed
 --
 -- The next look comes after 1, 2, 4, ... at most 30 s, so that a task nobody knows costs next to nothing.
--- include: time ready leases attempts errors burial endings
+-- include: time wake leases attempts errors burial unique closing unstarted endings orders
 
 local LONGEST_MS = 30000
 
@@ -31,14 +31,17 @@ for _, i in ipairs(mine) do
         redis.call("HDEL", reasons, uid)
         failed[#failed + 1] = uid
         verdict[(i - FIRST_ITEM) / 4 + 1] = "2"
-    else
+    elseif not was_cancelled(uid, now_ms) then
         local wait_ms = math.min(LONGEST_MS, 1000 * 2 ^ math.min(looks, 10), since_ms + limit_ms - now_ms)
         redis.call("HSET", reasons, uid, digits(since_ms) .. "|" .. (looks + 1) .. "|" .. ARGV[i + 2])
         redis.call("ZADD", held, digits(now_ms + wait_ms), uid)
     end
 end
 if #mine > 0 then
-    tell_waiters(failed)
+    if #failed > 0 then
+        close(failed)
+        tell_waiters(failed)
+    end
     wake_one()
 end
 return table.concat(verdict)

@@ -1,26 +1,26 @@
 -- Hand back the leases that the server counts for a worker and the worker does not hold.
 --
--- keys:    body ready[4] suspects running owned attempts wake
--- args:    worker
+-- keys:    body ready[4] suspects due held running owned attempts errors reasons cancels expiry unique unique_of results finished counters waiters wake
+-- args:    worker result_ttl_ms ended_channel
 -- items:   uid
 -- returns: how many went back to ready
 --
 -- A fetch whose answer was lost leaves such leases. The items are what the worker does hold; it must have no fetch
 -- under way. `owned` is at most what one process holds, so reading it whole is bounded.
--- include: ready leases attempts
+-- include: time ready wake attempts unique unstarted endings orders back
 
-local held = {}
+local now_ms = server_time()
+local known = {}
 for i = FIRST_ITEM, #ARGV do
-    held[ARGV[i]] = true
+    known[ARGV[i]] = true
 end
 local returned = 0
 for _, uid in ipairs(redis.call("HKEYS", owned)) do
-    if not held[uid] then
+    if not known[uid] then
         local lease = redis.call("HGET", running, uid)
         if lease and string.match(lease, "^%d+|(.*)$") == worker then
             redis.call("HDEL", running, uid)
-            local _, crashes = history(uid)
-            redis.call("LPUSH", crashes >= SUSPECT_AFTER and suspects or ready[priority_of(uid) + 1], uid)
+            put_back(uid, now_ms)
             returned = returned + 1
         end
         redis.call("HDEL", owned, uid)

@@ -1,12 +1,12 @@
 -- Hand on the tasks of a worker whose lease has ended.
 --
--- keys:    body ready[4] suspects running owned workers attempts errors reasons dead counters waiters wake
--- args:    lost_worker error ended_channel
+-- keys:    body ready[4] suspects due held running owned workers attempts errors reasons cancels expiry unique unique_of results finished dead counters waiters wake
+-- args:    lost_worker error result_ttl_ms ended_channel
 -- returns: handed on, buried, left to do (-1: the worker is alive again)
 --
 -- `owned` is the lost worker's; it is only an index, `running` decides. Not started: no crash counted. First crash:
 -- back to the head. Second: a suspect, leased alone. Third: buried. Crashes never use up retries.
--- include: time ready leases attempts errors burial endings
+-- include: time ready wake leases attempts errors burial unique closing unstarted endings orders back
 
 local BATCH = 500
 
@@ -36,7 +36,7 @@ for n = #page - 1, 1, -2 do
             redis.call("HDEL", reasons, uid)
             buried[#buried + 1] = uid
         else
-            redis.call("LPUSH", crashes >= SUSPECT_AFTER and suspects or ready[priority_of(uid) + 1], uid)
+            put_back(uid, now_ms)
             handed_on = handed_on + 1
         end
     end
@@ -51,5 +51,8 @@ if handed_on > 0 then
     redis.call("HINCRBY", counters, "recovered", handed_on)
     wake_one()
 end
-tell_waiters(buried)
+if #buried > 0 then
+    close(buried)
+    tell_waiters(buried)
+end
 return { handed_on, #buried, left }

@@ -1,16 +1,16 @@
 -- Hand leased tasks back unfinished and uncounted, to the head of their list.
 --
--- keys:    body ready[4] suspects running owned attempts wake
+-- keys:    body ready[4] suspects due held running owned attempts errors reasons cancels expiry unique unique_of results finished counters waiters wake
+-- args:    result_ttl_ms ended_channel
 -- items:   uid lease
 -- returns: a string of 1 and 0 per item: was it the caller's
--- include: ready leases attempts
+-- include: time ready wake leases attempts unique unstarted endings orders back
 
+local now_ms = server_time()
 local mine, answer = give_up(FIRST_ITEM, 2)
 -- Last first, so that the first of them ends up at the very head.
 for n = #mine, 1, -1 do
-    local uid = ARGV[mine[n]]
-    local _, crashes = history(uid)
-    redis.call("LPUSH", crashes >= SUSPECT_AFTER and suspects or ready[priority_of(uid) + 1], uid)
+    put_back(ARGV[mine[n]], now_ms)
 end
 if #mine > 0 then
     wake_one()

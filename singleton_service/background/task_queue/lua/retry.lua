@@ -1,13 +1,13 @@
 -- Put failed tasks back, due after a delay, if the caller still holds them.
 --
--- keys:    body due running owned attempts errors reasons counters wake
--- args:    again
+-- keys:    body due held running owned attempts errors reasons cancels expiry unique unique_of results finished counters waiters wake
+-- args:    again result_ttl_ms ended_channel
 -- items:   uid lease delay_ms retries error
 -- returns: a string of 1 and 0 per item: was it the caller's
 --
 -- again: "1" when an earlier answer may have been lost; this very retry under this very lease counts as a yes (a crash
 -- is noted under the fence, too, but with the retries there were before).
--- include: time ready leases attempts repeats errors
+-- include: time wake leases attempts repeats errors unique unstarted endings orders
 
 local now_ms = server_time()
 local mine, answer, uids = give_up(FIRST_ITEM, 5)
@@ -22,7 +22,9 @@ for _, i in ipairs(mine) do
     local _, crashes = history(uid)
     remember(uid, ARGV[i + 3], crashes, fence_of(ARGV[i + 1]))
     append_error(uid, ARGV[i + 4])
-    redis.call("ZADD", due, digits(now_ms + ARGV[i + 2]), uid)
+    if not was_cancelled(uid, now_ms) then
+        redis.call("ZADD", due, digits(now_ms + ARGV[i + 2]), uid)
+    end
 end
 if #mine > 0 then
     -- Whoever let it run knew it: should it be held again, its time begins anew.

@@ -1,12 +1,14 @@
 -- Count what is in a queue, in constant time.
 --
--- keys:    ready[4] suspects due held running finished dead workers counters
--- returns: ready, suspects, due, held, running, finished, dead, workers, then name and value of each counter
+-- keys:    ready[4] suspects due held running finished dead workers settings counters
+-- returns: ready, suspects, due, held, running, finished, dead, workers, paused, then name and value of each counter
 
 local answer = { 0, redis.call("LLEN", suspects) }
 for priority = 1, 4 do
     answer[1] = answer[1] + redis.call("LLEN", ready[priority])
 end
+-- Tombstones of cancelled and expired tasks still stand in the lists, suspects' in theirs.
+answer[1] = math.max(0, answer[1] - (tonumber(redis.call("HGET", counters, "tombstones") or "0")))
 for _, zset in ipairs({ due, held }) do
     answer[#answer + 1] = redis.call("ZCARD", zset)
 end
@@ -14,6 +16,7 @@ answer[#answer + 1] = redis.call("HLEN", running)
 for _, zset in ipairs({ finished, dead, workers }) do
     answer[#answer + 1] = redis.call("ZCARD", zset)
 end
+answer[#answer + 1] = redis.call("HEXISTS", settings, "paused")
 for _, part in ipairs(redis.call("HGETALL", counters)) do
     answer[#answer + 1] = part
 end

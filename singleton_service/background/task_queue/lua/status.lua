@@ -1,11 +1,11 @@
 -- Read tasks as they stand now.
 --
--- keys:    body due held reasons running attempts errors results finished dead
+-- keys:    body due held reasons running attempts errors expiry results finished dead
 -- items:   uid
 -- returns: per item: state, blob or record, detail, attempts, errors ("" each when there is none)
 --
--- detail: the lease of a running task, the due ms of a due one, "ms|reason" of a held one, ms of death of a dead one.
--- include: time
+-- detail: when an expired one did (ms), the lease of a running task, the due ms of a due one, "ms|reason" of a held one, ms of death of a dead one.
+-- include: time traits expired
 
 local now_ms = server_time()
 local answer = {}
@@ -18,7 +18,7 @@ local function add(state, blob, detail, past, failures)
     answer[#answer + 1] = failures or ""
 end
 
-local function state_of(uid)
+local function state_of(uid, blob)
     local lease = redis.call("HGET", running, uid)
     if lease then
         return "running", lease
@@ -26,6 +26,10 @@ local function state_of(uid)
     local died = redis.call("ZSCORE", dead, uid)
     if died then
         return "dead", died
+    end
+    -- Expired for every reader at once, swept or not.
+    if has_expired(uid, blob, now_ms) then
+        return "expired", redis.call("ZSCORE", expiry, uid)
     end
     local at_ms = redis.call("ZSCORE", due, uid)
     if at_ms then
@@ -42,7 +46,7 @@ for i = FIRST_ITEM, #ARGV do
     local uid = ARGV[i]
     local blob = redis.call("HGET", body, uid)
     if blob then
-        local state, detail = state_of(uid)
+        local state, detail = state_of(uid, blob)
         add(state, blob, detail, redis.call("HGET", attempts, uid), redis.call("HGET", errors, uid))
     else
         local record = redis.call("HGET", results, uid)

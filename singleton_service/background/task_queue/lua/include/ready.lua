@@ -1,4 +1,4 @@
--- Which ready list a task belongs to, and waking somebody for it. Needs keys: body wake.
+-- Which ready list a task belongs to. Needs keys: body.
 local EQUALS = 61
 
 local function priority_of(uid)
@@ -8,11 +8,4 @@ local function priority_of(uid)
     -- A caller's own id says nothing about priority: it stands after the version in the body.
     local blob = redis.call("HGET", body, uid)
     return blob and tonumber(string.sub(blob, 2, 2)) or 1
-end
-
--- At most one token: it wakes one dispatcher, which puts it back if work is left.
-local function wake_one()
-    if redis.call("EXISTS", wake) == 0 then
-        redis.call("RPUSH", wake, "1")
-    end
 end

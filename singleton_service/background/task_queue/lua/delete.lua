@@ -1,0 +1,20 @@
+-- Forget tasks that have ended; others are left alone.
+--
+-- keys:    body dead attempts errors results finished
+-- items:   uid
+-- returns: a string of 1 and 0 per item: was it forgotten
+
+local verdict = {}
+for i = FIRST_ITEM, #ARGV do
+    local uid = ARGV[i]
+    local was_there = redis.call("HDEL", results, uid) == 1
+    redis.call("ZREM", finished, uid)
+    if redis.call("ZREM", dead, uid) == 1 then
+        was_there = true
+        for _, hash in ipairs({ body, attempts, errors }) do
+            redis.call("HDEL", hash, uid)
+        end
+    end
+    verdict[#verdict + 1] = was_there and "1" or "0"
+end
+return table.concat(verdict)

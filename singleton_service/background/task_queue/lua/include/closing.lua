@@ -1,0 +1,8 @@
+-- What a task that ends for good lets go of. Needs keys: cancels expiry; include: unique.
+local function close(uids)
+    release_unique(uids)
+    if redis.call("EXISTS", cancels, expiry) > 0 then
+        redis.call("HDEL", cancels, unpack(uids))
+        redis.call("ZREM", expiry, unpack(uids))
+    end
+end

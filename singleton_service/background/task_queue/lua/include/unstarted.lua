@@ -1,0 +1,24 @@
+-- Ending a task that does not run: cancelled ("x") or expired ("e"). Its place in a ready list stays as a tombstone,
+-- which fetch passes over: taking one out of the middle of a list costs as much as the list is long.
+-- Needs keys: body due held reasons attempts errors expiry results finished counters waiters unique unique_of;
+-- include: time unique.
+local COUNTER = { ["x"] = "cancelled", ["e"] = "expired" }
+
+local function end_unstarted(uid, blob, state, now_ms, ttl_ms)
+    local waited = redis.call("ZREM", due, uid) + redis.call("ZREM", held, uid)
+    if waited == 0 then
+        redis.call("HINCRBY", counters, "tombstones", 1)
+    end
+    local past = redis.call("HGET", errors, uid) or ""
+    local retries = string.match(redis.call("HGET", attempts, uid) or "0", "^%d+")
+    redis.call("HDEL", body, uid)
+    redis.call("HDEL", attempts, uid)
+    redis.call("HDEL", errors, uid)
+    redis.call("HDEL", reasons, uid)
+    redis.call("ZREM", expiry, uid)
+    release_unique({ uid })
+    local record = table.concat({ "1" .. state .. retries, "", #blob, blob, "null" }, "|")
+    redis.call("HSET", results, uid, digits(now_ms) .. "|0|" .. #past .. "|" .. past .. record)
+    redis.call("ZADD", finished, digits(now_ms + ttl_ms), uid)
+    redis.call("HINCRBY", counters, COUNTER[state], 1)
+end

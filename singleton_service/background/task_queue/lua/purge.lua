@@ -1,0 +1,37 @@
+-- Cancel what has not started, a bounded lot at a time.
+--
+-- keys:    body ready[4] suspects due held attempts errors reasons expiry unique unique_of results finished counters waiters
+-- args:    result_ttl_ms limit ended_channel
+-- returns: how many were cancelled, whether there may be more
+-- include: time unique unstarted endings
+
+local now_ms = server_time()
+local ended, seen_here = {}, 0
+
+local function cancel(uids, from_list)
+    for _, uid in ipairs(uids) do
+        seen_here = seen_here + 1
+        local blob = redis.call("HGET", body, uid)
+        if blob then
+            end_unstarted(uid, blob, "x", now_ms, result_ttl_ms)
+            ended[#ended + 1] = uid
+        end
+        if from_list then
+            -- Taken out whole, so it leaves no tombstone; or it was one.
+            redis.call("HINCRBY", counters, "tombstones", -1)
+        end
+    end
+end
+
+for _, list in ipairs({ suspects, ready[1], ready[2], ready[3], ready[4] }) do
+    if seen_here < tonumber(limit) then
+        cancel(redis.call("LPOP", list, limit - seen_here) or {}, true)
+    end
+end
+for _, zset in ipairs({ due, held }) do
+    if seen_here < tonumber(limit) then
+        cancel(redis.call("ZRANGE", zset, 0, limit - seen_here - 1), false)
+    end
+end
+tell_waiters(ended)
+return { #ended, seen_here >= tonumber(limit) and 1 or 0 }

@@ -1,0 +1,34 @@
+-- Put failed tasks back to ready, with all their retries before them and their errors kept.
+--
+-- keys:    body ready[4] dead attempts unique unique_of counters wake
+-- items:   uid
+-- returns: per item "1", "0" when it has not failed, or the uid of the task that has its unique key
+-- include: ready wake traits
+
+local answer, revived = {}, 0
+for i = FIRST_ITEM, #ARGV do
+    local uid = ARGV[i]
+    local blob = redis.call("ZSCORE", dead, uid) and redis.call("HGET", body, uid)
+    local key = blob and is_unique(blob) and cjson.decode(string.sub(blob, 4)).u
+    local holder = key and redis.call("HGET", unique, key)
+    if not blob then
+        answer[#answer + 1] = "0"
+    elseif holder then
+        answer[#answer + 1] = holder
+    else
+        redis.call("ZREM", dead, uid)
+        redis.call("HDEL", attempts, uid)
+        if key then
+            redis.call("HSET", unique, key, uid)
+            redis.call("HSET", unique_of, uid, key)
+        end
+        redis.call("RPUSH", ready[priority_of(uid) + 1], uid)
+        revived = revived + 1
+        answer[#answer + 1] = "1"
+    end
+end
+if revived > 0 then
+    redis.call("HINCRBY", counters, "revived", revived)
+    wake_one()
+end
+return answer
