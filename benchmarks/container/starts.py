@@ -221,7 +221,10 @@ def main() -> None:
     print(f"µs per thing, median of {given.repeats} processes; recursion limit {sys.getrecursionlimit()}")
     for shape in SHAPES:
         for size in given.sizes:
-            print(f"\n{shape} of {size:,}{'':20}"[:30] + f"{'declare':>9}{'start':>9}{'stop':>9}{'total, to ours':>17}")
+            print(
+                f"\n{shape} of {size:,}{'':20}"[:30]
+                + f"{'declare':>9}{'start':>9}{'stop':>9}{'up, to ours':>14}{'down, to ours':>15}"
+            )
             results = {name: measure(name, shape, size, given.repeats) for name in (OURS, *PEERS)}
             for name, result in results.items():
                 print(line(name, result, results[OURS], size))
@@ -234,8 +237,8 @@ def line(name: str, result: dict[str, Any], mine: dict[str, Any], size: int) -> 
     cells = "".join(f"{result[phase] / size * 1e6:9.1f}" for phase in phases)
     if "error" in mine:
         return f"  {name:28}{cells}"
-    ratio = sum(result[phase] for phase in phases) / sum(mine[phase] for phase in phases)
-    return f"  {name:28}{cells}{ratio:17.2f}"
+    up_ratio = (result["declare"] + result["start"]) / (mine["declare"] + mine["start"])
+    return f"  {name:28}{cells}{up_ratio:14.2f}{result['stop'] / mine['stop']:15.3f}"
 
 
 if __name__ == "__main__":
