@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+SOAK ?= 600
+SEED ?= $(shell date +%s)
 BIN := $(VENV)/bin
 
 # One stamp per set of extras. Whoever has the full set never installs the small one over it.
@@ -16,7 +18,7 @@ BENCH := .venv-bench
 PEERS := $(BENCH)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run api test test-all check format bench bench-container clean
+.PHONY: help run api test test-all check format faults mutants soak bench bench-container clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL: # one pip at a time in one .venv
 
@@ -45,6 +47,15 @@ check: $(FULL) ## Lint, formatting and types: ruff check, ruff format --check, m
 format: $(FULL) ## Put the code into the one format and fix what can be fixed
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+faults: $(FULL) ## Do all harm there is at full size, and write docs/explanation/fault-results.md
+	@$(BIN)/python -m tests.faults --full --report docs/explanation/fault-results.md $(ARGS)
+
+mutants: $(FULL) ## Take each safeguard out of a copy, and see that the tests notice
+	@$(BIN)/python -m tests.faults.mutants $(ARGS)
+
+soak: $(FULL) ## Do random harm for SOAK seconds (600), from a SEED that replays it
+	@$(BIN)/python -m tests.faults soak --full --soak-seconds $(SOAK) --seed $(SEED) $(ARGS)
 
 bench: $(FULL) ## Measure enqueue, drain and pick-up latency on this machine
 	@$(BIN)/python benchmarks/throughput.py $(ARGS)

@@ -1,0 +1,51 @@
+"""Scenarios run side by side, so that waiting for leases to end costs little; each test waits for its own."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .catalogue import SCENARIOS
+from .rig import SMALL, Report
+from .run import run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Most of each is waiting; more of them would take the time from each other on two processors.
+_SIDE_BY_SIDE = 3
+_LINES: list[str] = []
+
+
+@pytest.fixture(scope="session")
+def reports(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Report]]]:
+    """The scenarios of this session under way. FAULTS_SEED and FAULTS_SOAK_SECONDS choose another fate."""
+    seed = int(os.environ.get("FAULTS_SEED", SMALL.seed))
+    size = replace(SMALL, seed=seed, soak_s=float(os.environ.get("FAULTS_SOAK_SECONDS", SMALL.soak_s)))
+    wanted = [item.callspec.params.get("scenario") for item in request.session.items if hasattr(item, "callspec")]
+    pool = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="faults")
+    yield {name: pool.submit(run, SCENARIOS[name], size) for name in SCENARIOS if name in wanted}
+    pool.shutdown(cancel_futures=True)
+
+
+@pytest.fixture
+def report_of(reports: dict[str, Future[Report]]) -> Any:
+    """Wait for one scenario's report; its line of figures is shown at the end of the run."""
+
+    def wait(name: str) -> Report:
+        report = reports[name].result()
+        _LINES.append(report.line)
+        return report
+
+    return wait
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if _LINES:
+        terminalreporter.section("faults")
+        for line in _LINES:
+            terminalreporter.write_line(line)

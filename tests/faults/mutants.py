@@ -1,0 +1,183 @@
+"""Mutants: the package with one safeguard taken out, each of which a scenario or a script's test must notice.
+
+python -m tests.faults.mutants [NAME ...]   Works on copies in a directory of its own, never on the tree.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+_HOME = Path(os.path.abspath(__file__)).parents[2]  # noqa: PTH100 - a copy may consist of links
+_COPIED = ("singleton_service", "services", "tests", "pyproject.toml")
+_QUEUE = "singleton_service/background/task_queue"
+_SIDE_BY_SIDE = 2
+_LONGEST_S = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One safeguard and its absence.
+
+    Attributes:
+        name: the safeguard that is taken out.
+        file: where, within the copy.
+        text: what stands there, once.
+        instead: what stands there in the mutant.
+        hunter: what must notice: a scenario's name, or a test's address.
+        says: a part of what it must say, so that it is not noticed by accident.
+    """
+
+    name: str
+    file: str
+    text: str
+    instead: str
+    hunter: str
+    says: str
+
+    def breed(self, home: Path) -> None:
+        """Turn the copy in *home* into the mutant.
+
+        Raises:
+            ValueError: the text does not stand there exactly once.
+        """
+        path = home / self.file
+        source = path.read_text(encoding="utf-8")
+        if source.count(self.text) != 1:
+            raise ValueError(f"{self.name}: in {self.file} the text stands {source.count(self.text)} times, not once")
+        path.write_text(source.replace(self.text, self.instead), encoding="utf-8")
+
+    def hunt(self) -> str:
+        """Breed it and let its hunter go; return "" when it was caught, else what happened."""
+        with tempfile.TemporaryDirectory(prefix="mutant-") as directory:
+            home = Path(directory)
+            for name in _COPIED:
+                copy = shutil.copytree if (_HOME / name).is_dir() else shutil.copy
+                copy(_HOME / name, home / name)
+            self.breed(home)
+            try:
+                hunt = subprocess.run(
+                    self._command(), cwd=home, capture_output=True, text=True, timeout=_LONGEST_S, check=False
+                )
+            except subprocess.TimeoutExpired:
+                return f"{self.hunter} came to no end within {_LONGEST_S} s"
+        said = hunt.stdout + hunt.stderr
+        if hunt.returncode == 0:
+            return f"{self.hunter} noticed nothing"
+        return "" if self.says in said else f"{self.hunter} noticed something else:\n{said[-3000:]}"
+
+    def _command(self) -> list[str]:
+        if self.hunter.startswith("tests/"):
+            return [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", self.hunter]
+        return [sys.executable, "-m", "tests.faults", self.hunter]
+
+
+MUTANTS = (
+    Mutant(
+        "the fence is compared",
+        f"{_QUEUE}/lua/include/leases.lua",
+        "if held[n] == ARGV[i + 1] and not twice[uid] then",
+        "if held[n] and not twice[uid] then",
+        "only_the_heartbeat_blocked",
+        "ends under a lost lease counted",
+    ),
+    Mutant(
+        "leases nobody knows of are handed back",
+        f"{_QUEUE}/leases.py",
+        "if queue not in self._doubtful and self._strange_beats[queue] < _STRANGE_BEATS:",
+        "if True:",
+        "fetch_answers_lost",
+        "an empty queue: not within",
+    ),
+    Mutant(
+        "a fetch puts the wake-up token back while work is left",
+        f"{_QUEUE}/lua/fetch.lua",
+        "        wake_one()\n        break",
+        "        break",
+        "lost_wake_ups",
+        "wake-ups were lost",
+    ),
+    Mutant(
+        "a recovery asks whose the task is",
+        f"{_QUEUE}/lua/recover.lua",
+        'if lease and string.match(lease, "^%d+|(.*)$") == lost_worker then',
+        "if lease then",
+        "tests/scripts/test_lost_workers.py::test_the_index_of_a_lost_worker_is_not_believed",
+        "running says whose it is",
+    ),
+    Mutant(
+        "what is moved to ready is no longer due",
+        f"{_QUEUE}/lua/fetch.lua",
+        '    in_chunks("ZREM", zset, uids)\n',
+        "",
+        "wrong_clocks",
+        "ran twice",
+    ),
+    Mutant(
+        "finishing forgets old results",
+        f"{_QUEUE}/lua/complete.lua",
+        'in_chunks("ZREM", finished, old)\nin_chunks("HDEL", results, old)\n',
+        "",
+        "tests/scripts/test_finish.py::test_no_more_results_are_kept_than_may_be",
+        "assert",
+    ),
+    Mutant(
+        "a task that is handed back has not failed",
+        f"{_QUEUE}/lua/release.lua",
+        "    local _, crashes = history(uid)\n",
+        "    local retries, crashes = history(uid)\n    remember(uid, retries + 1, crashes, 0)\n",
+        "terminated",
+        "a stop counted as a failed attempt",
+    ),
+    Mutant(
+        "a repeated enqueue is recognised",
+        f"{_QUEUE}/lua/enqueue.lua",
+        'return (named or again == "1")',
+        "return named",
+        "enqueue_answers_lost",
+        "ran twice",
+    ),
+    Mutant(
+        "a recovery wakes somebody",
+        f"{_QUEUE}/lua/recover.lua",
+        '    redis.call("HINCRBY", counters, "recovered", handed_on)\n    wake_one()\n',
+        '    redis.call("HINCRBY", counters, "recovered", handed_on)\n',
+        "tests/scripts/test_lost_workers.py::test_a_lost_workers_tasks_are_next_in_their_old_order",
+        "wake",
+    ),
+    Mutant(
+        "an end that is said again is recognised",
+        f"{_QUEUE}/lua/include/repeats.lua",
+        'if again ~= "1" then',
+        "if true then",
+        "acknowledge_answers_lost",
+        "ends that counted were called refused",
+    ),
+)
+
+
+def main() -> int:
+    """Hunt the mutants; return how many got away."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.mutants", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="part of a name; all unless given")
+    names = parser.parse_args().names
+    hunted = [mutant for mutant in MUTANTS if not names or any(name in mutant.name for name in names)]
+    escaped = 0
+    with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+        for mutant, happened in zip(hunted, pool.map(Mutant.hunt, hunted), strict=True):
+            print(f"{'ESCAPED' if happened else 'caught '}  without: {mutant.name}  (by {mutant.hunter})", flush=True)
+            if happened:
+                print(f"         {happened}", flush=True)
+            escaped += bool(happened)
+    return escaped
+
+
+if __name__ == "__main__":
+    sys.exit(main())
