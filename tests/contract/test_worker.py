@@ -12,18 +12,17 @@ from typing import Any
 
 import pytest
 
-import singleton_service
+from singleton_service._operations import state
 from singleton_service.background.task_queue import TaskFailedError, TaskQueueService, TaskRequest, TaskStatus, task
 from singleton_service.background.worker import WorkerService
 
 Queue = type[TaskQueueService]
 
 
-def test_the_services_start_once_each_and_in_order(queue: Queue, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.DEBUG, logger="singleton_service"):
-        WorkerService.start_workers(1)
-    started = [service.__name__ for service in singleton_service.graph().order]
-    assert started == ["ConfigService", "TaskQueueService", "WorkerService"]
+def test_the_services_start_once_each_and_in_order(queue: Queue) -> None:
+    WorkerService.start_workers(1)
+    WorkerService.start_workers(1)
+    assert [service.__name__ for service in state.started] == ["ConfigService", "TaskQueueService", "WorkerService"]
 
 
 def test_a_task_runs_and_its_result_is_kept(queue: Queue) -> None:

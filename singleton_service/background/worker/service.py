@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import logging
+import os
 import threading
 import time
 from queue import SimpleQueue
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("singleton_service.worker")
 
 MAX_WORKERS = 1000
+_EXIT_TIMEOUT_S = 30
 
 
 @requires(TaskQueueService)
@@ -51,7 +55,7 @@ class WorkerService(BaseService):
     @classmethod
     def shutdown(cls) -> None:
         """Stop the workers; what runs then has 30 seconds."""
-        cls._stop(30)
+        cls._stop(_EXIT_TIMEOUT_S)
 
     @classmethod
     def start_workers(cls, num_workers: int = 4, *, queues: Sequence[str] | None = None) -> None:
@@ -95,6 +99,7 @@ class WorkerService(BaseService):
             crew = Crew(num_workers, queues, client, leases, handlers, cls._counters)
             crew.start()
             cls._crew = crew
+            _arrange_exit(os.getpid())
             cls._counters.add(workers_started=num_workers)
             logger.info("Started %d worker threads", num_workers)
 
@@ -181,6 +186,27 @@ class WorkerService(BaseService):
             "total_workers": crew.size if crew else 0,
             "is_running": crew is not None,
         }
+
+
+@functools.cache
+def _arrange_exit(pid: int) -> None:
+    """Have the end of this process wait for running tasks, once; a child that forks off arranges its own."""
+    atexit.register(_stop_at_exit, pid)
+
+
+def _stop_at_exit(pid: int) -> None:
+    # Before the container's own last resort, which runs hooks in threads, where no Ctrl-C arrives.
+    crew = WorkerService._crew
+    if crew is None or os.getpid() != pid:
+        return
+    try:
+        if crew.busy:
+            logger.warning(
+                "waiting up to %d s for %d running tasks to end; Ctrl-C hands them back now", _EXIT_TIMEOUT_S, crew.busy
+            )
+        WorkerService._stop(_EXIT_TIMEOUT_S)
+    except KeyboardInterrupt:
+        WorkerService._stop(0)
 
 
 def _check(num_workers: object, queues: Sequence[str] | None) -> tuple[str, ...]:
