@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from .journal import Entry
 
 
+ENDED = frozenset({"completed", "failed", "cancelled", "expired"})
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Counts of tasks, and the numbers of those that should not be.
@@ -24,7 +27,7 @@ class Verdict:
         acknowledged: whose enqueue returned.
         unknown: whose enqueue raised: they may be in the queue or not.
         recovered: of the unknown ones, those that were in the queue.
-        lost: acknowledged, yet nobody did them and the server knows no end of theirs.
+        lost: acknowledged, yet nobody did them and the server knows no end of theirs (a cancelled one has ended).
         forgotten: acknowledged and perhaps done, yet the server knows no end of theirs.
         unexpected: done or in the queue though never attempted, or in the queue more than once.
         duplicated_runs: begun again, each time counted; allowed where a worker was taken for dead.
@@ -85,7 +88,7 @@ def judge(entries: Sequence[Entry], tasks: Sequence[Mapping[str, Any]], stats: M
         ids_of[task["n"]].add(task["id"])
     begun = Counter(entry.fields[0] for entry in entries if entry.word == "begin")
     done = {entry.fields[0] for entry in entries if entry.word == "end"}
-    ended_ids = {task["id"] for task in tasks if task["status"] in {"completed", "failed"}}
+    ended_ids = {task["id"] for task in tasks if task["status"] in ENDED}
     forgotten = sorted(n for n, task_id in acknowledged.items() if task_id not in ended_ids)
     return Verdict(
         attempted=len(attempted),

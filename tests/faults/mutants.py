@@ -99,8 +99,8 @@ MUTANTS = (
     Mutant(
         "a fetch puts the wake-up token back while work is left",
         f"{_QUEUE}/lua/fetch.lua",
-        "        wake_one()\n        break",
-        "        break",
+        "ready[3], ready[4]) > 0 then\n    wake_one()\nend",
+        "ready[3], ready[4]) > 0 then\nend",
         "lost_wake_ups",
         "wake-ups were lost",
     ),
@@ -131,10 +131,20 @@ MUTANTS = (
     Mutant(
         "a task that is handed back has not failed",
         f"{_QUEUE}/lua/release.lua",
-        "    local _, crashes = history(uid)\n",
-        "    local retries, crashes = history(uid)\n    remember(uid, retries + 1, crashes, 0)\n",
+        "    put_back(ARGV[mine[n]], now_ms)\n",
+        "    local retries, crashes = history(ARGV[mine[n]])\n"
+        "    remember(ARGV[mine[n]], retries + 1, crashes, 0)\n"
+        "    put_back(ARGV[mine[n]], now_ms)\n",
         "terminated",
         "a stop counted as a failed attempt",
+    ),
+    Mutant(
+        "an ending frees only its own unique key",
+        f"{_QUEUE}/lua/include/unique.lua",
+        'redis.call("HDEL", unique_of, uid)\n',
+        'redis.call("HDEL", unique, key)\n',
+        "tests/scripts/test_operations.py::test_an_ending_frees_only_its_own_key",
+        "unique",
     ),
     Mutant(
         "a repeated enqueue is recognised",
@@ -149,7 +159,7 @@ MUTANTS = (
         f"{_QUEUE}/lua/recover.lua",
         '    redis.call("HINCRBY", counters, "recovered", handed_on)\n    wake_one()\n',
         '    redis.call("HINCRBY", counters, "recovered", handed_on)\n',
-        "tests/scripts/test_lost_workers.py::test_a_lost_workers_tasks_are_next_in_their_old_order",
+        "tests/scripts/test_lost_workers.py::test_whoever_recovers_tasks_wakes_somebody_for_them",
         "wake",
     ),
     Mutant(

@@ -292,7 +292,11 @@ class Rig:
         wait_for(lambda: all(p.process.poll() is not None for p in producers), "the producers' end", within_s)
         for producer in producers:
             self.check(producer.process.returncode == 0, f"{producer.who} ended with {producer.process.returncode}")
-        wait_for(self._is_drained, "an empty queue", within_s)
+        try:
+            wait_for(self._is_drained, "an empty queue", within_s)
+        except TimeoutError as error:
+            # What became of the tasks says why.
+            self.report.broken.append(f"{error}: {self.ask('stats')}")
 
     def judge(self, *, bears: Collection[str] = ()) -> Verdict:
         """Compare all that is known, and note what is broken, but for what this scenario bears."""

@@ -78,6 +78,15 @@ def test_a_lost_workers_tasks_are_next_in_their_old_order(station: Station, work
     assert dump.counters["recovered"] == 4
 
 
+def test_whoever_recovers_tasks_wakes_somebody_for_them(station: Station, worker: Worker, other: Worker) -> None:
+    worker.put()
+    worker.take()
+    station.advance(LEASE_OVER_MS)
+    assert station.check().lists["wake"] == []
+    assert other.recover("w") == (1, 0, 0)
+    assert station.check().lists["wake"] == ["1"], "not only at the next heartbeat"
+
+
 def test_recovering_a_second_time_finds_nothing(station: Station, worker: Worker, other: Worker) -> None:
     worker.put(2)
     worker.take()

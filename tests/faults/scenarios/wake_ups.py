@@ -10,16 +10,18 @@ from tests.faults.producer import Order
 if TYPE_CHECKING:
     from tests.faults.rig import Rig
 
-# The heartbeat that would heal a lost wake-up comes once a minute with this lease: what is late is late for good.
+# Heartbeats would heal lost wake-ups, so none comes through; the lease outlasts the scenario.
 _LONG_LEASE_S = 300.0
 _LATE_S = 0.6
 
 
 def lost_wake_ups(rig: Rig) -> None:
-    """Tasks for idle workers, one at a time, in bursts and delayed: each must begin at once, none at a heartbeat."""
+    """Tasks for idle workers, alone, in bursts and delayed: each must begin at once, with no heartbeat to help."""
     rig.size = replace(rig.size, lease_s=_LONG_LEASE_S)
     rig.plain_server()
-    rig.workers(4, threads=1)
+    line = rig.proxy()
+    line.block("heartbeat")
+    rig.workers(4, threads=1, via=line)
     # As many as there are workers: a token must go from one to the next. First, for workers that have seen short tasks
     # take some more than they can start, and give them back only after a quarter of a second.
     order = Order("", 0, 12 * rig.size.rounds, own_ids=0, wait_s=10)
@@ -32,6 +34,7 @@ def lost_wake_ups(rig: Rig) -> None:
     rig.drain(180)
     waits_s = sorted(_waits_s(rig))
     late = [wait_s for wait_s in waits_s if wait_s > _LATE_S]
+    rig.bite("heartbeats blocked", line.bites["blocked heartbeat"], 4)
     rig.bite("tasks that found idle workers", len(waits_s), rig.size.tasks)
     rig.figure("median wait ms", 1000 * waits_s[len(waits_s) // 2])
     rig.figure("longest wait ms", 1000 * waits_s[-1])
