@@ -164,3 +164,23 @@ def test_a_waiter_outlives_the_server(server: RedisServer, until: Any) -> None:
     WorkerService.start_workers(1)
     waiter.join(20)
     assert results == ["at last"]
+
+
+def test_a_server_busy_with_somebody_elses_script_is_unavailable_for_now(server: RedisServer, until: Any) -> None:
+    server.options += ("--busy-reply-threshold", "20")
+    server.start()
+    TaskQueueService.enqueue_task("x")
+    link = TaskQueueService._open_client().new_link(30)
+    link.send(b"EVAL", b"while true do end", 0)
+
+    def is_busy() -> bool:
+        try:
+            TaskQueueService.get_queue_stats()
+        except QueueUnavailableError as error:
+            return "BUSY" in str(error)
+        return False
+
+    until(is_busy)
+    other = TaskQueueService._open_client().new_link(5)
+    other.call(b"SCRIPT", b"KILL")
+    assert TaskQueueService.enqueue_task("x")

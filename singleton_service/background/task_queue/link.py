@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 # What a server says while it can't take writes, for now or until someone makes room. redis-py knows some by class and
 # cuts the word off; the others come with it.
 _FULL_OR_AWAY = (OutOfMemoryError, ReadOnlyError, ClusterDownError, TryAgainError)
-_FULL_OR_AWAY_WORDS = ("LOADING", "MISCONF", "NOREPLICAS", "OOM")
+_FULL_OR_AWAY_WORDS = ("BUSY", "LOADING", "MISCONF", "NOREPLICAS", "OOM")
 _GONE = (RedisConnectionError, RedisTimeoutError, EngineError, OSError)
 
 
