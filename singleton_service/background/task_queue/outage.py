@@ -9,7 +9,8 @@ import threading
 logger = logging.getLogger("singleton_service.task_queue")
 
 _FIRST_WAIT_S = 0.05
-_LONGEST_WAIT_S = 5.0
+# Whoever waits for a server notices within this that it is back: work stands still for no longer.
+_LONGEST_WAIT_S = 0.8
 
 
 class Outage:
@@ -36,7 +37,7 @@ class Outage:
 
 
 def backoff_s(failures: int) -> float:
-    """Return the seconds to wait after so many failures in a row: doubling from 50 ms to 5 s, spread by half.
+    """Return the seconds to wait after so many failures in a row: doubling from 50 ms to 0.8 s, spread by half.
 
     The spread keeps a hundred workers from knocking at the same moment when a server comes back.
     """
