@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("singleton_service.worker")
 
-_READ_TIMEOUT_S = 10.0
+# Half-open connections are noticed by it, and until then this process does nothing.
+_READ_TIMEOUT_S = 3.0
 _SUSPECT_LOOK_S = 2.0
 _LOOK_ABOVE_S = 0.01
 # What one round trip carries at most, but for a single report that is larger.
