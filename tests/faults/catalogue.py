@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .scenarios import bad_lines, dying_servers, lost_workers, odd_servers, soak, wake_ups
+from .scenarios import bad_lines, cancelling, dying_servers, lost_workers, odd_servers, soak, wake_ups
 
 if TYPE_CHECKING:
     from .run import Scenario
@@ -30,6 +30,7 @@ _ALL: tuple[Scenario, ...] = (
     odd_servers.clients_paused,
     odd_servers.scripts_flushed,
     odd_servers.server_full,
+    cancelling.cancel_races,
     wake_ups.lost_wake_ups,
     wake_ups.wrong_clocks,
     soak.soak,

@@ -33,6 +33,7 @@ class Order:
         delayed: the share of calls with a delay of *delay_s*.
         fewest: tasks in one call, at least; if that is 1, every second call has one alone.
         most: tasks in one call, at most.
+        cancelled: the share of calls whose tasks are cancelled up to *cancel_after_ms* later.
         wait_s: after each call wait so long for the results, then up to *pause_ms*.
         padding: bytes added to each payload.
         give_up_after_s: how long a call with ids of its own is repeated.
@@ -50,6 +51,8 @@ class Order:
     delay_s: float = 1.0
     fewest: int = 1
     most: int = 10
+    cancelled: float = 0
+    cancel_after_ms: float = 0
     wait_s: float = 0
     pause_ms: float = 0
     padding: int = 0
@@ -75,6 +78,8 @@ class Producer:
             number = min(self._size_of_call(), order.count - sent)
             ids = self._call([order.first + sent + n for n in range(number)])
             sent += number
+            if ids and self._random.random() < order.cancelled:
+                self._cancel(ids)
             if order.wait_s:
                 self._wait(ids)
         self._journal.write("done")
@@ -84,6 +89,11 @@ class Producer:
         if order.fewest == 1 and self._random.random() < 0.5:
             return 1
         return self._random.randint(order.fewest, order.most)
+
+    def _cancel(self, ids: list[str]) -> None:
+        time.sleep(self._random.random() * self._order.cancel_after_ms / 1000)
+        for task_id in ids:
+            self._journal.write("cancelled", task_id, TaskQueueService.cancel_task(task_id))
 
     def _wait(self, ids: list[str]) -> None:
         for task_id in ids:

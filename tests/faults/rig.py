@@ -51,6 +51,11 @@ class Size:
     soak_s: float = 10.0
 
     @property
+    def many_threads(self) -> int:
+        """Threads of a worker that shall hold a good many tasks at any time."""
+        return 8 * max(1, self.tasks // 2000)
+
+    @property
     def beat_s(self) -> float:
         """The time between two heartbeats."""
         return self.lease_s / _BEATS_PER_LEASE

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _HANDED_BACK = "whose lease got lost on the way here"
 # How long an answer may take before a connection is given up.
-_OVERDUE_S = 10.0
+_OVERDUE_S = 3.0
 
 
 def enqueue_answers_lost(rig: Rig) -> None:
@@ -20,7 +20,7 @@ def enqueue_answers_lost(rig: Rig) -> None:
     line = rig.proxy()
     rig.workers(3)
     line.drop_answers("enqueue", 0.35)
-    rig.load(3, via=line)
+    rig.load(3, via=line, most=rig.size.tasks // 60)
     rig.drain()
     rig.bite("answers lost", line.bites["dropped enqueue"], 20)
     verdict = rig.judge()
@@ -113,7 +113,8 @@ def cut_and_slow(rig: Rig) -> None:
     rig.workers(3, threads=8, via=line)
     line.delay(0.005, 0.05)
     seconds = 6
-    rig.load(seconds, via=line, threads=12)
+    # Few calls for many tasks, for each takes its time.
+    rig.load(seconds, via=line, most=rig.size.tasks // 60)
     rig.until_ended(10)
     for _ in range(4 * seconds):
         rig.sleep(0.25)

@@ -29,11 +29,13 @@ def embedded_always_killed(rig: Rig) -> None:
 def _kill_embedded(rig: Rig, fsync: str) -> None:
     server = rig.embedded_server(fsync)
     rig.workers(3)
-    rig.load(rig.size.rounds * (_BETWEEN_KILLS_S + 1.5) + 2)
+    # A server that dies again and again is started again later and later.
+    pauses_s = [_BETWEEN_KILLS_S * (1 + n / 2) for n in range(rig.size.rounds)]
+    rig.load(2 * sum(pauses_s) + 3)
     rig.until_ended(10)
-    for n in range(rig.size.rounds):
-        # A server that dies again and again is started again later and later; that is the supervisor's to show.
-        rig.sleep(_BETWEEN_KILLS_S * (1 + n / 2))
+    for pause_s in pauses_s:
+        rig.sleep(pause_s)
+        rig.until_ended(rig.journals.count("end") + 20)
         with rig.fault():
             server.kill()
             wait_for(server.answers, "the embedded server's return")
@@ -69,11 +71,15 @@ def _kill_plain(rig: Rig, fsync: str) -> list[float]:
     server = rig.plain_server(fsync)
     rig.workers(3)
     away_s = 2.0
-    rig.load(rig.size.rounds * (_BETWEEN_KILLS_S + away_s) + 2)
+    rig.load(rig.size.rounds * (_BETWEEN_KILLS_S + away_s) + 3 * rig.size.lease_s + 2)
     rig.until_ended(10)
     kills_s = []
-    for _ in range(rig.size.rounds):
+    for n in range(rig.size.rounds):
         rig.sleep(_BETWEEN_KILLS_S)
+        rig.until_ended(rig.journals.count("end") + 20)
+        if n == rig.size.rounds - 1:
+            # Long enough for everybody to have become patient.
+            away_s = 3 * rig.size.lease_s
         with rig.fault():
             kills_s.append(now_s())
             server.kill()

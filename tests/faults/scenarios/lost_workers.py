@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ _START_S = 3.0
 def workers_killed(rig: Rig) -> None:
     """kill -9 of workers, of both kinds, while they hold tasks."""
     rig.plain_server()
-    threads = 8
+    threads = rig.size.many_threads
     victims = [*rig.workers(3, threads), *rig.workers(1, threads, loop=True)]
     pause_s = 0.7
     rig.load(rig.size.rounds * (pause_s + 1) + rig.size.recovery_s + 1, threads=4 * threads)
@@ -56,15 +57,16 @@ def _begun_again_after_s(rig: Rig, killed_at_s: float, who: str, held: dict[int,
 def workers_stopped(rig: Rig) -> None:
     """SIGSTOP of workers for longer than their lease; awake again they find that they were given up."""
     rig.plain_server()
-    threads = 8
+    threads = rig.size.many_threads
     sleepers = [*rig.workers(1, threads), *rig.workers(1, threads, loop=True)]
     rig.workers(2, threads)
-    stopped_s = rig.size.lease_s + 1.5
+    stopped_s = rig.size.recovery_s + 0.5
     rig.load(stopped_s + 3, threads=4 * threads)
     rig.until_ended(20)
     with rig.fault():
         held = 0
         for sleeper in sleepers:
+            wait_for(functools.partial(rig.begun_by, sleeper.who), "tasks to hold")
             sleeper.send(signal.SIGSTOP)
             held += len(rig.begun_by(sleeper.who))
         rig.sleep(stopped_s)

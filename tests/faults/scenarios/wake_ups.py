@@ -50,7 +50,7 @@ def wrong_clocks(rig: Rig) -> None:
     rig.workers(1, skew_s=hour_s)
     rig.workers(1, skew_s=-hour_s)
     rig.workers(1, skew_s=-hour_s, loop=True)
-    order = Order("", 0, rig.size.tasks // 2, rig.size.tasks / 8, longest_ms=20, delayed=0.3)
+    order = Order("", 0, rig.size.tasks // 2, rig.size.tasks / 12, longest_ms=5, delayed=0.3)
     rig.producers(order, number=1, skew_s=hour_s)
     rig.producers(order, number=1, skew_s=-hour_s)
     rig.drain()
