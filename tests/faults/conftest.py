@@ -16,9 +16,24 @@ from .run import run
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .rig import Size
+    from .run import Scenario
+
 # Most of each is waiting; more of them would take the time from each other on two processors.
 _SIDE_BY_SIDE = 3
 _LINES: list[str] = []
+# These two depend on how fast the machine is just now.
+_MAY_BE_NOISE = ("the fault did not bite", "a stall of")
+
+
+def _run_until_it_tells(scenario: Scenario, size: Size) -> Report:
+    """Run again, twice at most, when all that is wrong may be the machine's noise: a task lost or doubled never is."""
+    report = run(scenario, size)
+    for _ in range(2):
+        if not report.broken or not all(sentence.startswith(_MAY_BE_NOISE) for sentence in report.broken):
+            break
+        report = run(scenario, size)
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +43,7 @@ def reports(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Report]
     size = replace(SMALL, seed=seed, soak_s=float(os.environ.get("FAULTS_SOAK_SECONDS", SMALL.soak_s)))
     wanted = [item.callspec.params.get("scenario") for item in request.session.items if hasattr(item, "callspec")]
     pool = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="faults")
-    yield {name: pool.submit(run, SCENARIOS[name], size) for name in SCENARIOS if name in wanted}
+    yield {name: pool.submit(_run_until_it_tells, SCENARIOS[name], size) for name in SCENARIOS if name in wanted}
     pool.shutdown(cancel_futures=True)
 
 
