@@ -47,6 +47,23 @@ def test_enqueue_without_a_server_fails_fast_and_says_what_to_try(server: RedisS
     assert "pa55word" not in text
 
 
+def test_a_server_that_goes_while_the_service_starts_is_unavailable(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.start()
+    initialize = TaskQueueService.initialize
+
+    def and_then_it_goes() -> None:
+        initialize()
+        server.kill()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TaskQueueService, "initialize", staticmethod(and_then_it_goes))
+        with pytest.raises(QueueUnavailableError):
+            TaskQueueService.enqueue_task("x")
+    assert TaskQueueService.ping() is False, "no error of a service that is not started"
+
+
 def test_a_server_that_hangs_is_unavailable_within_two_seconds(server: RedisServer) -> None:
     server.start()
     TaskQueueService.enqueue_task("x")

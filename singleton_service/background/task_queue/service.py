@@ -46,12 +46,16 @@ class TaskQueueService(Producing, Consuming, Reading, Managing, BaseService):
 
     @classmethod
     def ping(cls) -> bool:
-        """Whether the server answers. Never raises; one warning says when it does not."""
+        """Whether the server answers. One warning says when it does not; once started it never raises."""
         if cls._client is None:
             return False
         try:
             cls._client.link.call(b"PING")
         except QueueUnavailableError as error:
+            if not cls._initialized:
+                # A start fails by it: whoever asked for that is told why, and nothing stays open.
+                cls.shutdown()
+                raise
             cls._client.outage.noticed(error)
             return False
         cls._client.outage.over()
