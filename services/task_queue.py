@@ -2,6 +2,7 @@
 
 from singleton_service.background.task_queue import (
     EnqueueError,
+    NotAcceptingError,
     ProtocolVersionError,
     QueueUnavailableError,
     Task,
@@ -22,6 +23,7 @@ from singleton_service.background.task_queue import (
 
 __all__ = [
     "EnqueueError",
+    "NotAcceptingError",
     "ProtocolVersionError",
     "QueueUnavailableError",
     "Task",

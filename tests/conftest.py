@@ -180,6 +180,7 @@ def clean_process() -> Iterator[None]:
         yield
     finally:
         singleton_service.stop()
+        TaskQueueService.resume_accepting_tasks()
         TaskQueueService._task_handlers.clear()
         TaskQueueService._task_handlers.update(handlers)
         wait_until(lambda: not _ours(set(threading.enumerate()) - threads))

@@ -18,7 +18,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from singleton_service import stop
 from singleton_service.background.config import ConfigService
 from singleton_service.background.scheduler import SchedulerService
-from singleton_service.background.task_queue import QueueUnavailableError, TaskQueueService, TaskStatus
+from singleton_service.background.task_queue import (
+    NotAcceptingError,
+    QueueUnavailableError,
+    TaskQueueService,
+    TaskStatus,
+)
 from singleton_service.background.worker import WorkerService
 from singleton_service.exceptions import ServiceInitializationError
 
@@ -115,7 +120,7 @@ def _stop() -> None:
 
 
 class _QueueRoute(APIRoute):
-    """Answers bad days in HTTP's words: 413 for a body too large, 422 for a bad one, 503 with the queue away."""
+    """Answers bad days in HTTP's words: 413 for a body too large, 422 for a bad one, 503 when no task can go in."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -127,7 +132,7 @@ class _QueueRoute(APIRoute):
                 return await handle(request)
             except RequestValidationError as error:
                 raise _without_input(error) from error
-            except (QueueUnavailableError, ServiceInitializationError) as error:
+            except (NotAcceptingError, QueueUnavailableError, ServiceInitializationError) as error:
                 raise HTTPException(503, str(error)) from error
 
         return answer
@@ -137,7 +142,7 @@ router = APIRouter(
     lifespan=lifespan,
     route_class=_QueueRoute,
     tags=["tasks"],
-    responses={503: {"description": "The queue's server is not there"}},
+    responses={503: {"description": "The queue's server is not there, or this process takes in no more tasks"}},
 )
 
 

@@ -1,4 +1,4 @@
-"""docs/howto/look-after-a-queue.md: its program is run, its output compared."""
+"""The pages on looking after a queue: each program on them is run, its output compared."""
 
 from __future__ import annotations
 
@@ -10,23 +10,34 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs/howto/look-after-a-queue.md").read_text(encoding="utf-8")
+PROGRAM = re.compile(
+    r"^```python\n(# (\w+\.py)\n.*?)^```$.*?^```console\n\$ python (\w+\.py)\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
+PROGRAMS = [
+    pytest.param(*found, id=found[1])
+    for page in ("look-after-a-queue", "intake-and-order")
+    for found in PROGRAM.findall((ROOT / f"docs/howto/{page}.md").read_text(encoding="utf-8"))
+]
 
 
-def test_the_program_prints_what_the_page_says(until: Callable[..., object]) -> None:
-    (program,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    (output,) = re.findall(r"^```console\n\$ python look_after.py\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+@pytest.mark.parametrize(("program", "name", "run", "output"), PROGRAMS)
+def test_a_program_prints_what_its_page_says(
+    program: str, name: str, run: str, output: str, until: Callable[..., object]
+) -> None:
+    assert run == name
     # A short path: sockets take 100 bytes.
     with tempfile.TemporaryDirectory(prefix="howto-") as directory:
         folder = Path(directory)
-        (folder / "look_after.py").write_text(program, encoding="utf-8")
+        (folder / name).write_text(program, encoding="utf-8")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("TASKS_", "REDIS_"))}
         ran = subprocess.run(
-            [sys.executable, "look_after.py"],
+            [sys.executable, name],
             cwd=folder,
             env={**kept, "PYTHONPATH": str(ROOT), "TASKS_DATA_DIR": str(folder / "data")},
             capture_output=True,

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from singleton_service.background.task_queue import QueueUnavailableError
+from singleton_service.background.task_queue import NotAcceptingError, QueueUnavailableError, TaskQueueError
 from singleton_service.background.task_queue.outage import backoff_s
 
 from .timetable import Timetable, wall_clock_ms
@@ -74,7 +74,7 @@ class Loop:
         while (entry := self._wait_for_due(stop_asked, pause_s)) is not None:
             try:
                 self.timetable._run_job(entry)
-            except QueueUnavailableError as error:
+            except (QueueUnavailableError, NotAcceptingError) as error:
                 # The same for every schedule: pause, then begin with one that has not been tried.
                 outages += 1
                 pause_s = min(backoff_s(outages), _LONGEST_PAUSE_S)
@@ -119,6 +119,6 @@ class Loop:
                 "schedule %r could not fire; trying again while its instant lasts: %s",
                 entry.id,
                 error,
-                exc_info=None if isinstance(error, QueueUnavailableError) else error,
+                exc_info=None if isinstance(error, TaskQueueError) else error,
             )
         self.timetable.put_off(entry, delay_s)

@@ -3,6 +3,7 @@
 from .decorator import task
 from .errors import (
     EnqueueError,
+    NotAcceptingError,
     ProtocolVersionError,
     QueueUnavailableError,
     TaskCancelledError,
@@ -17,6 +18,7 @@ from .service import TaskQueueService
 
 __all__ = [
     "EnqueueError",
+    "NotAcceptingError",
     "ProtocolVersionError",
     "QueueUnavailableError",
     "Task",

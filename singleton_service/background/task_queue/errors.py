@@ -2,6 +2,7 @@
 
 TaskQueueError
 ├── QueueUnavailableError    the server does not answer, or refuses to write
+├── NotAcceptingError        this process was told to take in no more tasks
 ├── EnqueueError             some tasks of a batch went in, then the server went away
 ├── ProtocolVersionError     the server holds tasks of a newer version of this package
 ├── TaskFailedError          get_result() of a task that failed for good
@@ -32,6 +33,16 @@ class QueueUnavailableError(TaskQueueError):
 
     def __str__(self) -> str:
         return f"the task queue's server {self.url} is not available: {self.reason}. {self.advice}"
+
+
+class NotAcceptingError(TaskQueueError):
+    """`stop_accepting_tasks` was called in this process."""
+
+    def __str__(self) -> str:
+        return (
+            "this process takes in no new tasks since stop_accepting_tasks() was called: nothing was enqueued. "
+            "Enqueue from another process, or call TaskQueueService.resume_accepting_tasks() first."
+        )
 
 
 class EnqueueError(TaskQueueError):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .availability import guarded
-from .errors import EnqueueError, TaskQueueError
+from .errors import EnqueueError, NotAcceptingError, TaskQueueError
 from .ids import join_id
 from .opened import Opened
 from .records import TaskPriority, TaskRequest
@@ -22,6 +22,8 @@ MAX_BATCH_BYTES = 4 * 1024 * 1024
 
 class Producing(Opened):
     """The half of TaskQueueService that callers of tasks use."""
+
+    _is_accepting: ClassVar[bool] = True
 
     @classmethod
     @guarded
@@ -66,6 +68,7 @@ class Producing(Opened):
         Raises:
             ValueError, TypeError: an argument can't be used; nothing was written.
             QueueUnavailableError: no answer from the server within two seconds.
+            NotAcceptingError: this process was told to take in no more; nothing was written.
         """
         request = TaskRequest(
             name,
@@ -92,7 +95,9 @@ class Producing(Opened):
             ValueError, TypeError: one of them can't be used; nothing was written.
             QueueUnavailableError: the server is not there; nothing was acknowledged.
             EnqueueError: the server went away in between; `accepted` lists what went in.
+            NotAcceptingError: this process was told to take in no more; nothing was written.
         """
+        cls._check_accepting()
         client = cls._open_client()
         limit = client.settings.max_payload_bytes
         prepared = []
@@ -118,7 +123,33 @@ class Producing(Opened):
         return [accepted[task.id] for task in prepared]
 
     @classmethod
+    def stop_accepting_tasks(cls) -> None:
+        """Refuse every enqueue of this process from now on, with NotAcceptingError. Starts nothing.
+
+        The first step of a shutdown: then wait for what runs. It is this process that takes in no more, whatever is
+        stopped and started in it meanwhile; other processes enqueue as before, and workers work on. A schedule that
+        comes due here is fired if accepting is resumed before its next instant, unless another process has it, too.
+        """
+        cls._is_accepting = False
+
+    @classmethod
+    def resume_accepting_tasks(cls) -> None:
+        """Enqueue again, after `stop_accepting_tasks`. Starts nothing."""
+        cls._is_accepting = True
+
+    @classmethod
+    def is_accepting_tasks(cls) -> bool:
+        """Whether this process takes in tasks. Asks nobody: it says nothing about the server."""
+        return cls._is_accepting
+
+    @classmethod
+    def _check_accepting(cls) -> None:
+        if not cls._is_accepting:
+            raise NotAcceptingError
+
+    @classmethod
     def _enqueue(cls, request: TaskRequest, fire: Fire | None = None) -> str:
+        cls._check_accepting()
         client = cls._open_client()
         prepared = prepare(request, cls._task_handlers, client.settings.max_payload_bytes, fire)
         return cls._send([prepared])[0]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from singleton_service.background.scheduler.loop import Loop
-from singleton_service.background.task_queue import QueueUnavailableError
+from singleton_service.background.task_queue import NotAcceptingError, QueueUnavailableError
 from tests.conftest import wait_until
 
 from .conftest import NOON_MS, Clock, Journal
@@ -78,7 +78,9 @@ def test_an_entry_added_while_it_sleeps_is_fired_in_time(
     wait_until(lambda: journal.fires, within_s=3)
 
 
-@pytest.mark.parametrize("error", [RuntimeError("broken"), QueueUnavailableError("redis://x", "gone")])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("broken"), QueueUnavailableError("redis://x", "gone"), NotAcceptingError()]
+)
 def test_a_job_that_fails_is_counted_tried_again_and_holds_up_no_other(
     loop: Loop,
     journal: Journal,

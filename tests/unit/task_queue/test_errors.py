@@ -9,6 +9,7 @@ import pytest
 
 from singleton_service.background.task_queue import (
     EnqueueError,
+    NotAcceptingError,
     ProtocolVersionError,
     QueueUnavailableError,
     TaskFailedError,
@@ -19,6 +20,7 @@ from singleton_service.background.task_queue import (
 ERRORS = [
     (TaskQueueError("the server refused"), "the server refused"),
     (QueueUnavailableError("redis://:***@h:6379/0", "refused"), "redis://:***@h:6379/0 is not available: refused"),
+    (NotAcceptingError(), "call TaskQueueService.resume_accepting_tasks() first"),
     (EnqueueError(["default.=a", "default.=b"], "gone"), "2 tasks were enqueued, the rest were not: gone"),
     (ProtocolVersionError("default", 9, 1), "protocol 9, this version knows 1"),
     (TaskFailedError("default.=a", "no such file"), "task 'default.=a' failed: no such file"),
