@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from singleton_service.background.task_queue.keys import QueueKeys
     from singleton_service.background.task_queue.link import Link
 
+STRINGS = ("full",)
 LISTS = ("ready:0", "ready:1", "ready:2", "ready:3", "suspects", "wake")
 HASHES = (
     *("body", "running", "attempts", "errors", "reasons", "results", "counters", "settings", "waiters"),
@@ -38,6 +39,7 @@ class Dump:
     hashes: dict[str, dict[str, bytes]]
     zsets: dict[str, dict[str, float]]
     owned: dict[str, dict[str, bytes]]
+    is_full: bool
 
     @classmethod
     def read(cls, link: Link, keys: QueueKeys, workers: Sequence[str]) -> Dump:
@@ -48,13 +50,15 @@ class Dump:
         commands += [(b"HGETALL", keys.key(name)) for name in HASHES]
         commands += [(b"ZRANGE", keys.key(name), 0, -1, b"WITHSCORES") for name in ZSETS]
         commands += [(b"HGETALL", key) for key in owned_keys.values()]
+        commands += [(b"EXISTS", keys.key(name)) for name in STRINGS]
         answers = iter(link.run([*commands, (b"EXEC",)])[-1])
         return cls(
-            keys=[*(keys.key(name) for name in (*LISTS, *HASHES, *ZSETS)), *owned_keys.values()],
+            keys=[*(keys.key(name) for name in (*STRINGS, *LISTS, *HASHES, *ZSETS)), *owned_keys.values()],
             lists={name: [uid.decode() for uid in next(answers)] for name in LISTS},
             hashes={name: _pairs(next(answers)) for name in HASHES},
             zsets={name: {uid: float(score) for uid, score in _pairs(next(answers)).items()} for name in ZSETS},
             owned={worker: _pairs(next(answers)) for worker in workers},
+            is_full=bool(next(answers)),
         )
 
     @property
@@ -66,6 +70,12 @@ class Dump:
     def ready(self) -> list[str]:
         """The tasks that can be fetched now, suspects included."""
         return [uid for name in LISTS[:5] for uid in self.lists[name]]
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """How many may run at once, and how many microseconds lie between starts; 0 where there is no limit."""
+        most, every_us, _ = map(int, self.hashes["settings"].get("limits", b"0|0|0").split(b"|"))
+        return most, every_us
 
     @property
     def counters(self) -> dict[str, int]:
@@ -110,8 +120,7 @@ def check(dump: Dump, *, token_taken: bool = False) -> None:
     _suspects_are_apart(dump)
     _keys_and_orders_belong_to_unfinished_tasks(dump)
     assert len(dump.lists["wake"]) <= 1
-    is_told = token_taken or dump.lists["wake"] or "paused" in dump.hashes["settings"]
-    assert is_told or not dump.ready, "work is ready and nobody will be woken for it"
+    _ready_work_wakes_somebody(dump, token_taken=token_taken)
     assert len({key_slot(key) for key in dump.keys}) == 1
 
 
@@ -172,6 +181,17 @@ def _keys_and_orders_belong_to_unfinished_tasks(dump: Dump) -> None:
     assert set(unique_of) <= unfinished
     assert set(dump.hashes["cancels"]) <= set(dump.hashes["running"])
     assert set(dump.zsets["expiry"]) <= unfinished
+
+
+def _ready_work_wakes_somebody(dump: Dump, *, token_taken: bool) -> None:
+    most, every_us = dump.limits
+    if token_taken or dump.lists["wake"] or "paused" in dump.hashes["settings"]:
+        return
+    # Whoever fetched was told how long until the next start, as for what is due.
+    waits_for_its_time = every_us and "next_start" in dump.hashes["settings"]
+    waits_for_room = dump.is_full and len(dump.hashes["running"]) >= most
+    assert not dump.is_full or waits_for_room, "there is room, and those who wait for it do not know"
+    assert waits_for_its_time or waits_for_room or not dump.ready, "work is ready and nobody will be woken for it"
 
 
 def _suspects_are_apart(dump: Dump) -> None:

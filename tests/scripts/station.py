@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from singleton_service.background.task_queue.checks import check_limits
 from singleton_service.background.task_queue.codec import encode_body
 from singleton_service.background.task_queue.ids import new_uid
 from singleton_service.background.task_queue.link import Link
@@ -228,6 +229,10 @@ class Worker:
     def await_end(self, uid: str) -> bytes:
         """Ask to be told of an end."""
         return bytes(self.say(self.speak.await_end(uid)))
+
+    def limit(self, max_running: int | None = None, rate: int | None = None, per_seconds: float = 1) -> int:
+        """Limit the queue."""
+        return int(self.say(self.speak.limit(check_limits(max_running, rate, per_seconds))))
 
     def stats(self) -> dict[str, int]:
         """Count."""

@@ -132,6 +132,10 @@ class TwoWorkers(RuleBasedStateMachine):
     def pause(self, *, paused: bool) -> None:
         self.worker("w").pause(paused=paused)
 
+    @rule(most=st.sampled_from([None, 1, 3]), rate=st.sampled_from([None, 2]))
+    def limit(self, most: int | None, rate: int | None) -> None:
+        self.worker("w").limit(most, rate, per_seconds=20)
+
     # Out
 
     @rule(
@@ -142,7 +146,11 @@ class TwoWorkers(RuleBasedStateMachine):
         is_lost=st.sampled_from([False, False, True]),
     )
     def fetch(self, name: str, number: int, started: int, *, suspect: bool, is_lost: bool) -> None:
+        before = self.station.dump()
         leases = self.worker(name).take(number, started, suspect=suspect)
+        most, every_us = before.limits
+        assert not most or len(leases) <= max(0, most - len(before.hashes["running"]))
+        assert not every_us or len(leases) <= 1, "the next one starts ten seconds later"
         suspects = [lease for lease in leases if lease.is_suspect]
         assert not suspects or (suspect and len(leases) == 1)
         assert not set(uids(leases)) & self.ended
@@ -277,6 +285,7 @@ class TwoWorkers(RuleBasedStateMachine):
         """From wherever it stands, one more worker brings everything to an end."""
         last = self.station.worker("last")
         last.pause(paused=False)
+        last.limit()
         for _ in range(10):
             self.station.advance(LEASE_OVER_MS)
             for lost in last.beat().lost_workers:

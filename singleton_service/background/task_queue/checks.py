@@ -7,13 +7,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .codec import to_json
+from .protocol import Pace
 from .records import TaskPriority
 
 MAX_NAME_CHARS = 200
 MAX_RETRIES = 1_000_000
 MAX_TAGS = 20
 UNIQUE_MODES = ("drop", "replace")
+MAX_LIMIT = 1_000_000
 _SHORTEST_EXPIRY_S = 0.001
+_SHORTEST_RATE_S = 0.001
 MAX_DELAY_SECONDS = 100 * 366 * 24 * 3600
 
 
@@ -160,6 +163,29 @@ def check_unique(unique: object) -> str:
     if unique not in UNIQUE_MODES:
         raise ValueError(f"unique {unique!r} is unknown: it is one of {', '.join(map(repr, UNIQUE_MODES))}")
     return str(unique)
+
+
+def check_limits(max_running: object, rate: object, per_seconds: object) -> Pace:
+    """Return the limits of a queue if they are some.
+
+    Raises:
+        TypeError: one is no number.
+        ValueError: one is out of range.
+    """
+    seconds = check_delay("per_seconds", per_seconds)
+    if seconds < _SHORTEST_RATE_S:
+        raise ValueError(f"per_seconds {per_seconds} is out of range: 0.001 to {MAX_DELAY_SECONDS} seconds")
+    return Pace(_limit("max_running", max_running), _limit("rate", rate), round(seconds * 1_000_000))
+
+
+def _limit(name: str, number: object) -> int:
+    if number is None:
+        return 0
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise TypeError(f"{name} {number!r} is {_a(number)}, it must be an integer, or None for no limit")
+    if not 1 <= number <= MAX_LIMIT:
+        raise ValueError(f"{name} {number} is out of range: 1 to {MAX_LIMIT:,}; to start nothing, use pause_queue()")
+    return number
 
 
 def check_eta(eta: object) -> int:

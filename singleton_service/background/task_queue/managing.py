@@ -1,11 +1,11 @@
-"""Changing what lies in the queue: cancel, retry, delete, pause, purge."""
+"""Changing what lies in the queue: cancel, retry, delete, pause, purge, limit."""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any
 
-from . import listing
+from . import checks, listing
 from .availability import guarded
 from .ids import check_queue, join_id, split_id
 from .opened import Opened
@@ -106,6 +106,25 @@ class Managing(Opened):
             number, more = cls._ask(check_queue(queue), lambda protocol: protocol.purge(MAX_BATCH))
             cancelled += number
         return cancelled
+
+    @classmethod
+    @guarded
+    def set_queue_limits(
+        cls, queue: str, max_running: int | None = None, rate: int | None = None, per_seconds: float = 1
+    ) -> None:
+        """Limit a queue, for all its workers together; None lifts a limit. Both are set anew with each call.
+
+        What runs goes on. Starts are spread evenly: 10 in 60 seconds are one every 6 seconds. A task counts as started,
+        and as running, from the moment a worker has it.
+
+        Args:
+            queue: its name.
+            max_running: how many tasks of it may run at once, 1 to 1,000,000.
+            rate: how many may start in any *per_seconds*, 1 to 1,000,000.
+            per_seconds: from 0.001 to a hundred years.
+        """
+        pace = checks.check_limits(max_running, rate, per_seconds)
+        cls._ask(check_queue(queue), lambda protocol: protocol.limit(pace))
 
     @classmethod
     def _revive(cls, queue: str, uids: Sequence[str]) -> int:

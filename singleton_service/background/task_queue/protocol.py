@@ -50,6 +50,30 @@ class Limits:
     unknown_task_ms: int
 
 
+# A start that comes late, as every timer does, is made up for by early ones: so far ahead of the even pace.
+_EARLY_US = 20_000
+_EARLY_SHARE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many may run at once, and how many may start in how many microseconds; 0 where there is no limit."""
+
+    max_running: int
+    rate: int
+    per_us: int
+
+    def encode(self) -> bytes:
+        """Write it as limit.lua takes it.
+
+        What may start early is added to the time for which *rate* starts are meant. So there are never more of them in
+        any such time, and all the same nearly as many as are allowed.
+        """
+        early_us = min(_EARLY_US, self.per_us // _EARLY_SHARE) if self.rate else 0
+        every_us = -(-(self.per_us + early_us) // self.rate) if self.rate else 0
+        return b"%d|%d|%d" % (self.max_running, every_us, early_us)
+
+
 class Protocol:
     """Commands and answers for one queue, spoken by one worker (every process has one name for both roles)."""
 
@@ -221,6 +245,11 @@ class Protocol:
         """Stop handing out tasks, or go on."""
         script = self._scripts.pause
         return script.command(self.keys, paused=int(paused))
+
+    def limit(self, pace: Pace) -> Command:
+        """Limit how many tasks run at once and start in a time."""
+        script = self._scripts.limit
+        return script.command(self.keys, limits=pace.encode())
 
     def stats(self) -> Command:
         """Count; `counted` reads the answer."""

@@ -82,6 +82,7 @@ class Scripts:
     delete: Script
     purge: Script
     pause: Script
+    limit: Script
     # "await" is a word of Python's.
     await_end: Script
 

@@ -1,13 +1,13 @@
 -- Finish tasks with their results, if the caller still holds them.
 --
--- keys:    running owned body attempts errors reasons cancels expiry unique unique_of results finished counters waiters
+-- keys:    running owned body attempts errors reasons cancels expiry unique unique_of results finished counters waiters full wake
 -- args:    again ttl_ms max_results ended_channel
 -- items:   uid lease record
 -- returns: a string of 1 and 0 per item: was it the caller's
 --
 -- again: "1" when an earlier answer may have been lost; then a result of this very lease counts as a yes.
 -- Invariant: a lease is good for one finish. Begins with deletes, so a full server can still be drained.
--- include: time leases batch repeats unique closing endings
+-- include: time wake leases batch repeats unique closing room endings
 
 local now_ms = server_time()
 local mine, answer, uids = give_up(FIRST_ITEM, 3)
@@ -38,6 +38,7 @@ if #mine > 0 then
     in_chunks("HSET", results, kept)
     in_chunks("ZADD", finished, expiries)
     close(uids)
+    tell_of_room()
     redis.call("HINCRBY", counters, "completed", #mine)
     tell_waiters(uids)
 end

@@ -1,22 +1,22 @@
 -- Lease up to max_count ready tasks to a worker, after moving what is due to ready.
 --
--- keys:    body ready[4] suspects due held running owned workers attempts errors reasons expiry unique unique_of results finished settings counters waiters wake
+-- keys:    body ready[4] suspects due held running owned workers attempts errors reasons expiry unique unique_of results finished settings full counters waiters wake
 -- args:    worker lease_ms max_count start_count take_suspect result_ttl_ms ended_channel
--- returns: fence, ms until the next due or held task (-1: none), then uid, blob, attempts per task
+-- returns: fence, ms until another task may start (-1: none in sight), then uid, blob, attempts per task
 --
 -- start_count: how many of them the worker starts at once; a crash counts only against started tasks.
 -- take_suspect: "1" when the worker runs no suspect. A suspect is leased alone.
 -- Invariant: a uid leaves a ready list only for `running` (or because it has no body: a tombstone).
--- A paused queue gives nothing. What has expired ends here instead of running.
+-- A paused queue gives nothing, one with limits no more than they allow. What has expired ends here instead of running.
 -- Begins with a delete, so a full server can still be drained.
--- include: time ready wake traits expired sight attempts batch unique unstarted endings
+-- include: time ready wake traits expired limits sight attempts batch unique unstarted endings
 
 local PROMOTED, ROUNDS = 100, 100
 -- Ends take when there are that many bytes. It begins with small portions, so that large bodies can't come to much more:
 -- an answer of hundreds of MiB would hold up everybody else.
 local ENOUGH_BYTES, FIRST_PORTION, LARGEST_PORTION = 4 * 1024 * 1024, 4, 64
 
-redis.call("DEL", wake)
+redis.call("DEL", wake, full)
 local now_ms, now_us = server_time()
 
 local function promote(zset, command)
@@ -36,8 +36,13 @@ end
 promote(held, "LPUSH")
 promote(due, "RPUSH")
 
-local last_fence, paused = unpack(redis.call("HMGET", settings, "fence", "paused"))
+local last_fence, paused, limits, next_start_us = unpack(
+    redis.call("HMGET", settings, "fence", "paused", "limits", "next_start")
+)
 local wanted = paused and 0 or tonumber(max_count)
+if limits and wanted > 0 then
+    wanted = math.min(wanted, (room_in(limits, next_start_us, now_us)))
+end
 local uids, blobs, bytes, portion = {}, {}, 0, FIRST_PORTION
 
 -- A caller's own uid can come again after it was cancelled, and then stands in a list twice, or in a list and elsewhere.
@@ -93,25 +98,39 @@ if #uids == 0 then
     end
 end
 
-local next_ms = ms_until_due(now_ms)
-if not paused and redis.call("EXISTS", suspects, ready[1], ready[2], ready[3], ready[4]) > 0 then
-    wake_one()
-end
-
 redis.call("ZADD", workers, digits(now_ms + lease_ms), worker)
-if #uids == 0 then
-    return { "0", next_ms }
-end
 
 local fence = digits(math.max(tonumber(last_fence or "0") + 1, now_us))
-redis.call("HSET", settings, "fence", fence)
 local leases, index = {}, {}
 for n, uid in ipairs(uids) do
     leases[2 * n - 1], leases[2 * n] = uid, fence .. "|" .. worker
     index[2 * n - 1], index[2 * n] = uid, n <= tonumber(start_count) and "1" or "0"
 end
-in_chunks("HSET", running, leases)
-in_chunks("HSET", owned, index)
+if #uids > 0 then
+    redis.call("HSET", settings, "fence", fence)
+    in_chunks("HSET", running, leases)
+    in_chunks("HSET", owned, index)
+    if limits then
+        local _, every_us = parts_of(limits)
+        if every_us > 0 then
+            next_start_us = math.max(tonumber(next_start_us or "0"), now_us) + #uids * every_us
+            redis.call("HSET", settings, "next_start", digits(next_start_us))
+        end
+    end
+end
+
+local next_ms = ms_until_due(now_ms)
+if not paused then
+    local ready_ms = ms_until_ready(limits, next_start_us, now_us)
+    if ready_ms == 0 then
+        wake_one()
+    elseif ready_ms > 0 then
+        next_ms = sooner(next_ms, ready_ms)
+    end
+end
+if #uids == 0 then
+    return { "0", next_ms }
+end
 
 local past = redis.call("HMGET", attempts, unpack(uids))
 local answer = { fence, next_ms }

@@ -1,16 +1,16 @@
 -- Renew all leases of a worker at once, and tell it what it should know.
 --
--- keys:    ready[4] suspects due held running owned workers wake body attempts errors reasons expiry unique unique_of results finished settings counters waiters
+-- keys:    ready[4] suspects due held running owned workers wake body attempts errors reasons expiry unique unique_of results finished settings full counters waiters
 -- args:    worker lease_ms result_ttl_ms ended_channel
 -- returns: number of tasks it owns, ms until there is work (0: now, -1: none in sight), then workers whose lease ended
 --
 -- Ends what has expired, a bounded lot a beat. Heals a wake-up token that was lost with the dispatcher that took it.
 -- Begins with a delete, so a full server takes no lease from whoever is at work.
--- include: time wake traits expired sight unique unstarted endings
+-- include: time wake traits expired limits sight unique unstarted endings
 
 local SWEPT = 100
 
-local now_ms = server_time()
+local now_ms, now_us = server_time()
 redis.call("ZREM", workers, worker)
 redis.call("ZADD", workers, digits(now_ms + lease_ms), worker)
 
@@ -24,11 +24,10 @@ for _, uid in ipairs(redis.call("ZRANGE", expiry, "-inf", digits(now_ms), "BYSCO
     end
 end
 
-local next_ms = ms_until_due(now_ms)
-if redis.call("HEXISTS", settings, "paused") == 1 then
-    next_ms = -1
-elseif redis.call("EXISTS", suspects, ready[1], ready[2], ready[3], ready[4]) > 0 then
-    next_ms = 0
+local next_ms = -1
+local paused, limits, next_start_us = unpack(redis.call("HMGET", settings, "paused", "limits", "next_start"))
+if not paused then
+    next_ms = sooner(ms_until_due(now_ms), ms_until_ready(limits, next_start_us, now_us))
 end
 if next_ms == 0 then
     wake_one()

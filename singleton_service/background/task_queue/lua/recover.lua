@@ -49,6 +49,9 @@ if left == 0 then
 end
 if handed_on > 0 then
     redis.call("HINCRBY", counters, "recovered", handed_on)
+end
+if handed_on > 0 or #buried > 0 then
+    -- For what was handed on, and for what the buried ones have made room for.
     wake_one()
 end
 if #buried > 0 then

@@ -1,12 +1,34 @@
--- How long there is nothing to do. Needs keys: due held.
+-- How long there is nothing to do. Needs keys: ready[4] suspects due held full; include: limits.
+local function sooner(one_ms, other_ms)
+    if one_ms < 0 or other_ms < 0 then
+        return math.max(one_ms, other_ms)
+    end
+    return math.min(one_ms, other_ms)
+end
+
 local function ms_until_due(now_ms)
     local next_ms = -1
     for _, zset in ipairs({ due, held }) do
         local first = redis.call("ZRANGE", zset, 0, 0, "WITHSCORES")[2]
         if first then
-            local wait_ms = math.max(0, tonumber(first) - now_ms)
-            next_ms = next_ms < 0 and wait_ms or math.min(next_ms, wait_ms)
+            next_ms = sooner(next_ms, math.max(0, tonumber(first) - now_ms))
         end
     end
     return next_ms
+end
+
+-- Ms until a ready task may start, -1 when there is none, or when another has to end first: then that end is marked as
+-- one that wakes somebody.
+local function ms_until_ready(limits, next_us, now_us)
+    if redis.call("EXISTS", suspects, ready[1], ready[2], ready[3], ready[4]) == 0 then
+        return -1
+    end
+    if not limits then
+        return 0
+    end
+    local _, wait_ms = room_in(limits, next_us, now_us)
+    if wait_ms < 0 then
+        redis.call("SET", full, "1")
+    end
+    return wait_ms
 end

@@ -1,0 +1,120 @@
+"""Limits of a queue, on every engine, with workers that do the work."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from singleton_service.background.task_queue import TaskQueueService, TaskRequest
+from singleton_service.background.worker import WorkerService
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Queue = type[TaskQueueService]
+
+
+class Turnstile:
+    """A handler that counts who is inside."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside: Counter[str] = Counter()
+        self.most: Counter[str] = Counter()
+        self.order: list[str] = []
+
+    def __call__(self, payload: dict[str, Any]) -> None:
+        who = payload.get("who", "")
+        with self._lock:
+            self._inside[who] += 1
+            self.most[who] = max(self.most[who], self._inside[who])
+        time.sleep(payload.get("seconds", 0.005))
+        with self._lock:
+            self._inside[who] -= 1
+            self.order.append(who)
+
+
+@pytest.fixture
+def turnstile(queue: Queue) -> Turnstile:
+    handler = Turnstile()
+    queue.register_handler("pass", handler)
+    return handler
+
+
+def test_no_more_handlers_run_at_once_than_the_queue_allows(
+    queue: Queue, turnstile: Turnstile, until: Callable[..., object]
+) -> None:
+    queue.set_queue_limits("default", max_running=2)
+    WorkerService.start_workers(8)
+    queue.enqueue_many(TaskRequest("pass") for _ in range(60))
+    until(lambda: len(turnstile.order) == 60)
+    assert turnstile.most[""] == 2
+
+
+def test_a_limit_that_is_lifted_lets_all_run(queue: Queue, turnstile: Turnstile, until: Callable[..., object]) -> None:
+    queue.set_queue_limits("default", max_running=1)
+    WorkerService.start_workers(4)
+    queue.enqueue_many(TaskRequest("pass", {"seconds": 0.2}) for _ in range(12))
+    until(lambda: turnstile.order)
+    queue.set_queue_limits("default")
+    until(lambda: len(turnstile.order) == 12)
+    assert turnstile.most[""] > 1
+
+
+def test_no_more_tasks_start_in_a_time_than_may(
+    queue: Queue, turnstile: Turnstile, until: Callable[..., object]
+) -> None:
+    queue.set_queue_limits("default", rate=20, per_seconds=0.5)
+    WorkerService.start_workers(4)
+    ids = queue.enqueue_many(TaskRequest("pass") for _ in range(50))
+    until(lambda: len(turnstile.order) == 50)
+    starts = sorted(task.started_at.timestamp() for task in map(queue.get_task_status, ids) if task and task.started_at)
+    assert len(starts) == 50
+    assert max(sum(at <= other < at + 0.5 for other in starts) for at in starts) <= 20
+
+
+def test_a_queue_that_is_limited_leaves_the_others_alone(
+    queue: Queue, turnstile: Turnstile, until: Callable[..., object]
+) -> None:
+    queue.set_queue_limits("default", rate=1, per_seconds=3600)
+    WorkerService.start_workers(2)
+    queue.enqueue_many(TaskRequest("pass") for _ in range(5))
+    queue.enqueue_many(TaskRequest("pass", {"who": "low"}, queue="low") for _ in range(5))
+    until(lambda: turnstile.order.count("low") == 5)
+    until(lambda: turnstile.order.count("") == 1)
+    assert queue.get_queue_stats("default")["pending_tasks"] == 4
+
+
+def test_who_asks_for_the_next_task_waits_no_longer_than_the_limit_says(queue: Queue) -> None:
+    queue.set_queue_limits("default", rate=1, per_seconds=0.3)
+    queue.enqueue_many(TaskRequest("pass") for _ in range(2))
+    first, second = (queue.get_next_task(timeout=10) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert first.started_at is not None
+    assert second.started_at is not None
+    assert (second.started_at - first.started_at).total_seconds() >= 0.3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "says"),
+    [
+        ({"max_running": 0}, ValueError, "max_running 0 is out of range: 1 to 1,000,000; to start nothing"),
+        ({"max_running": True}, TypeError, "max_running True is of type bool"),
+        ({"rate": 2.5}, TypeError, "rate 2.5 is of type float, it must be an integer"),
+        ({"rate": 1_000_001}, ValueError, "rate 1000001 is out of range"),
+        ({"rate": 1, "per_seconds": 0}, ValueError, "per_seconds 0 is out of range: 0.001 to"),
+        ({"rate": 1, "per_seconds": "1"}, TypeError, "per_seconds '1' is of type str"),
+    ],
+)
+def test_limits_that_are_none_are_refused(
+    queue: Queue, arguments: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        queue.set_queue_limits("default", **arguments)
+    with pytest.raises(ValueError, match="queue"):
+        queue.set_queue_limits("no such name", max_running=1)
