@@ -12,15 +12,17 @@ from .availability import guarded
 from .codec import NEWER_VERSION, decode_body, encode_error, encode_record, is_readable, leased_task, to_json
 from .errors import QueueUnavailableError
 from .handlers import Handler, Policy
-from .ids import check_queues, split_id
+from .ids import split_id
 from .opened import Opened
+from .order import queue_order, turns_of
 from .records import Task, TaskPriority
 from .retry import retry_delay_s
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from .lease import Lease
+    from .order import Queues
 
 logger = logging.getLogger("singleton_service.task_queue")
 
@@ -30,7 +32,7 @@ class Consuming(Opened):
 
     @classmethod
     @guarded
-    def get_next_task(cls, timeout: float = 10, queues: Sequence[str] | None = None) -> Task | None:
+    def get_next_task(cls, timeout: float = 10, queues: Queues | None = None) -> Task | None:
         """Take the next task, waiting up to *timeout* seconds for one; None when there was none.
 
         The task is leased to this process, which renews the lease until it is finished. If the process dies, the
@@ -38,13 +40,15 @@ class Consuming(Opened):
 
         Args:
             timeout: seconds; 0 looks once.
-            queues: taken strictly in this order; "critical", "default", "low" unless given.
+            queues: "critical,default,low" (the default) or a list of names is taken strictly in this order; with
+                weights, "critical:6,default:3,low:1", each that has tasks gets its share of this process's turns.
 
         Raises:
             QueueUnavailableError: the server is not there.
         """
         checks.check_delay("timeout", timeout)
-        names = cls.DEFAULT_QUEUES if queues is None else check_queues(queues)
+        turns = turns_of(queue_order(queues))
+        names = turns.order.names
         client, leases = cls._open_client(), cls._open_leases()
         for queue in names:
             client.register_queue(queue, to_take=True)
@@ -52,9 +56,10 @@ class Consuming(Opened):
         ends_at = time.monotonic() + timeout
         while True:
             wait_s: float = timeout
-            for queue in names:
+            for queue in turns.sorted():
                 lease, next_s = cls._fetch_one(queue)
                 if lease is not None:
+                    turns.took(queue, 1)
                     leases.note_fetched_here(lease)
                     return leased_task(lease)
                 wait_s = min(wait_s, next_s)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterable
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
@@ -65,21 +64,6 @@ def check_queue(queue: object) -> str:
         f"queue {queue!r} is not a queue name: it takes 1 to 64 of A-Z a-z 0-9 _ . - and begins with a letter, "
         "a digit or _"
     )
-
-
-def check_queues(queues: Iterable[object]) -> tuple[str, ...]:
-    """Return names of queues, each once, in their order.
-
-    Raises:
-        TypeError: it is one string, or no sequence at all.
-        ValueError: there is none, or one is no queue's name.
-    """
-    if isinstance(queues, str) or not isinstance(queues, Iterable):
-        raise TypeError(f"queues {queues!r} is of type {type(queues).__name__}, it must be a list such as ['default']")
-    names = tuple(dict.fromkeys(map(check_queue, queues)))
-    if not names:
-        raise ValueError("queues is empty: name at least one, or leave it out")
-    return names
 
 
 def _time_part(ms: int) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from .errors import QueueUnavailableError
 from .handlers import HandlerRegistry, registry
+from .order import DEFAULT_ORDER
 
 if TYPE_CHECKING:
     from .client import QueueClient
@@ -18,7 +19,7 @@ T = TypeVar("T")
 class Opened:
     """The state of the service, on its class. Nothing here is a service by itself."""
 
-    DEFAULT_QUEUES: ClassVar[tuple[str, ...]] = ("critical", "default", "low")
+    DEFAULT_QUEUES: ClassVar[tuple[str, ...]] = DEFAULT_ORDER.names
 
     _task_handlers: ClassVar[HandlerRegistry] = registry
     _client: ClassVar[QueueClient | None] = None

@@ -11,11 +11,12 @@ from .loop import HandlerLoop
 from .pool import ThreadPool
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from singleton_service.background.task_queue.client import QueueClient
     from singleton_service.background.task_queue.handlers import Handler
     from singleton_service.background.task_queue.leases import Leases
+    from singleton_service.background.task_queue.order import QueueOrder
 
     from .stats import WorkerCounters
 
@@ -29,19 +30,20 @@ class Crew:
     def __init__(  # noqa: PLR0913 - what it is made of
         self,
         size: int,
-        queues: Sequence[str],
+        order: QueueOrder,
         client: QueueClient,
         leases: Leases,
         handlers: Mapping[str, Handler],
         counters: WorkerCounters,
     ) -> None:
         self.size = size
+        self.order = order
         self.is_stopping = False
         self.gone = threading.Event()
         settings = client.settings
         self._loop = HandlerLoop()
         execution = Execution(handlers, self._loop, settings.retry_base_seconds, settings.retry_cap_seconds)
-        self._dispatcher = Dispatcher(client, leases, queues, counters)
+        self._dispatcher = Dispatcher(client, leases, order, counters)
         self._pool = ThreadPool(size, execution, self._dispatcher.ring)
 
     def start(self) -> None:

@@ -24,12 +24,11 @@ from .reports import Report, releases_of, reports_of
 from .wakeup import WakeUp
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from singleton_service.background.task_queue.client import QueueClient
     from singleton_service.background.task_queue.lease import Lease
     from singleton_service.background.task_queue.leases import Leases
     from singleton_service.background.task_queue.link import Command
+    from singleton_service.background.task_queue.order import QueueOrder
     from singleton_service.background.task_queue.protocol import Beat
 
     from .job import Job
@@ -49,19 +48,19 @@ _MAX_REPORT_BYTES = 4 * 1024 * 1024
 class Dispatcher:
     """Moves tasks between the queues and one pool. Its thread is the only one that touches its connection."""
 
-    def __init__(self, client: QueueClient, leases: Leases, queues: Sequence[str], counters: WorkerCounters) -> None:
+    def __init__(self, client: QueueClient, leases: Leases, order: QueueOrder, counters: WorkerCounters) -> None:
         self._client = client
         self._leases = leases
         self._counters = counters
         self._link = client.new_link(_READ_TIMEOUT_S)
-        self._feeds = Feeds(queues)
-        self._wake_up = WakeUp(client, queues)
+        self._feeds = Feeds(order)
+        self._wake_up = WakeUp(client, order.names)
         self._pool: ThreadPool
         self._lookahead: Lookahead
         self._in_hand: InHand
         self._pending: list[Report] = []
         self._failures = 0
-        self._last_queue = queues[0]
+        self._last_queue = order.names[0]
         self._moved_at = 0.0
         self._suspect_look_at = 0.0
         self._looked_above_at = 0.0
@@ -75,7 +74,7 @@ class Dispatcher:
         """Begin to take tasks."""
         self._pool = pool
         self._lookahead = Lookahead(pool.size)
-        self._in_hand = InHand(pool, self._feeds.queues)
+        self._in_hand = InHand(pool, self._feeds.ranks)
         self._leases.listen(self._hear)
         self._leases.watch(self._feeds.queues)
         self._thread.start()
@@ -207,16 +206,16 @@ class Dispatcher:
         for lease in begun:
             by_queue.setdefault(lease.queue, []).append(lease)
         commands += [self._client.protocol(name).start(leases) for name, leases in by_queue.items()]
-        above = self._feeds.above(queue or self._last_queue)
-        commands += [(b"EXISTS", self._client.protocol(name).keys.wake) for name in above]
-        if above and now - self._looked_above_at > _LOOK_ABOVE_S:
+        unheard = self._feeds.unheard(queue or self._last_queue)
+        commands += [(b"EXISTS", self._client.protocol(name).keys.wake) for name in unheard]
+        if unheard and self._feeds.is_strict and now - self._looked_above_at > _LOOK_ABOVE_S:
             # Something more urgent may have come since: find out before taking from this one.
             queue = None
         replies = self._fetch(commands, queue, room) if queue else self._link.run(commands)
         # As of the answer: over a slow line, one counted from the question would be old already, for ever.
         self._looked_above_at = time.monotonic()
-        first = len(commands) - len(above)
-        for name, has_token in zip(above, replies[first:], strict=True):
+        first = len(commands) - len(unheard)
+        for name, has_token in zip(unheard, replies[first:], strict=True):
             if has_token:
                 self._feeds.hope(name)
         reports, self._pending = self._pending, []
@@ -225,6 +224,7 @@ class Dispatcher:
     def _fetch(self, commands: list[Command], queue: str, room: int) -> list[Any]:
         """Send *commands* and a fetch, start what it brings, and return the replies to the commands."""
         protocol = self._client.protocol(queue)
+        room = self._feeds.share(queue, room)
         idle = max(0, self._pool.size - len(self._in_hand))
         alone = self._in_hand.waiting == 0
         if alone:
@@ -240,7 +240,7 @@ class Dispatcher:
         now = time.monotonic()
         next_s = None if fetched.next_ms is None else fetched.next_ms / 1000
         is_full = len(fetched.leases) >= room or any(lease.is_suspect for lease in fetched.leases)
-        self._feeds.found(queue, full=is_full, next_s=next_s, now=now)
+        self._feeds.found(queue, len(fetched.leases), full=is_full, next_s=next_s, now=now)
         self._last_queue = queue
         if fetched.leases:
             self._moved_at = now

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from singleton_service.background.task_queue.order import Turns
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from singleton_service.background.task_queue.order import QueueOrder
 
 
 class Feeds:
-    """The queues of one dispatcher, strictly in order. Times are `time.monotonic()` seconds.
+    """The queues of one dispatcher, in strict order or by weight. Times are `time.monotonic()` seconds.
 
     A queue is hopeful while it may have work: at the start, after a wake-up token, when a due time has come, and as
     long as fetches come back full.
     """
 
-    def __init__(self, queues: Sequence[str]) -> None:
-        self.queues = tuple(queues)
+    def __init__(self, order: QueueOrder) -> None:
+        self.queues = order.names
+        self.is_strict = order.weights is None
+        self._turns = Turns(order)
         self._hopeful = set(self.queues)
         self._due_at: dict[str, float] = {}
+
+    @property
+    def ranks(self) -> dict[str, int]:
+        """Which queues' tasks overtake which that wait in this process: a lower rank goes first."""
+        return {queue: rank if self.is_strict else 0 for rank, queue in enumerate(self.queues)}
 
     def hope(self, queue: str) -> None:
         """There may be work."""
@@ -28,8 +37,9 @@ class Feeds:
         """There may be work anywhere: a wake-up may have been missed."""
         self._hopeful.update(self.queues)
 
-    def found(self, queue: str, *, full: bool, next_s: float | None, now: float) -> None:
-        """A fetch came back; *next_s*: until the next due task."""
+    def found(self, queue: str, number: int, *, full: bool, next_s: float | None, now: float) -> None:
+        """A fetch came back with so many tasks; *next_s*: until the next due task."""
+        self._turns.took(queue, number)
         if not full:
             self._hopeful.discard(queue)
         if next_s is None:
@@ -42,17 +52,28 @@ class Feeds:
         self._due_at[queue] = min(self._due_at.get(queue, float("inf")), now + next_s)
 
     def best(self, now: float) -> str | None:
-        """Return the first queue that may have work."""
+        """Return the queue to ask next, of those that may have work."""
         for queue, at in list(self._due_at.items()):
             if at <= now:
                 del self._due_at[queue]
                 self._hopeful.add(queue)
-        return next((queue for queue in self.queues if queue in self._hopeful), None)
+        return next(iter(self._turns.sorted(self._in_hope())), None)
 
-    def above(self, queue: str) -> list[str]:
-        """Return the queues that come before this one: nobody listens for their tokens while it keeps us busy."""
-        return [other for other in self.queues[: self.queues.index(queue)] if other not in self._hopeful]
+    def share(self, queue: str, room: int) -> int:
+        """Return how many tasks to ask a queue for when there is room for *room*."""
+        return self._turns.share(queue, self._in_hope(), room)
+
+    def unheard(self, queue: str) -> list[str]:
+        """Return the queues whose tokens nobody listens for while this one keeps us busy, though they have a say.
+
+        In strict order those before it, by weight all others.
+        """
+        others = self.queues[: self.queues.index(queue)] if self.is_strict else self.queues
+        return [other for other in others if other != queue and other not in self._hopeful]
 
     def wait_s(self, now: float) -> float:
         """Return the seconds until a due time; infinite when none is known."""
         return max(0.0, min(self._due_at.values(), default=float("inf")) - now)
+
+    def _in_hope(self) -> list[str]:
+        return [queue for queue in self.queues if queue in self._hopeful]

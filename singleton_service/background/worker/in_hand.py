@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .job import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from singleton_service.background.task_queue.lease import Lease
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 class InHand:
     """Jobs from fetch to acknowledgement. Used by the dispatcher's thread alone; `running` may be asked by any."""
 
-    def __init__(self, pool: ThreadPool, queues: Sequence[str]) -> None:
+    def __init__(self, pool: ThreadPool, ranks: Mapping[str, int]) -> None:
         self._pool = pool
-        self._rank = {queue: rank for rank, queue in enumerate(queues)}
+        self._rank = ranks
         self._jobs: dict[Lease, Job] = {}
         # Not known to have begun, in the order in which the pool takes them.
         self._waiting: deque[Job] = deque()

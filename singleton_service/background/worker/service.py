@@ -17,7 +17,7 @@ from singleton_service.background.task_queue import TaskQueueService
 from singleton_service.background.task_queue.availability import LateStart, guarded
 from singleton_service.background.task_queue.checks import check_delay
 from singleton_service.background.task_queue.handlers import Handler
-from singleton_service.background.task_queue.ids import check_queues
+from singleton_service.background.task_queue.order import queue_order
 
 from .crew import Crew
 from .samples import register_samples
@@ -25,6 +25,8 @@ from .stats import WorkerCounters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from singleton_service.background.task_queue.order import QueueOrder, Queues
 
 logger = logging.getLogger("singleton_service.worker")
 
@@ -58,7 +60,7 @@ class WorkerService(BaseService):
         cls._stop(_EXIT_TIMEOUT_S)
 
     @classmethod
-    def start_workers(cls, num_workers: int = 4, *, queues: Sequence[str] | None = None) -> None:
+    def start_workers(cls, num_workers: int = 4, *, queues: Queues | None = None) -> None:
         """Start worker threads and return. While they run, calling it again changes nothing.
 
         A stop under way is waited for, except by a handler, for whose end that stop waits. When the server is not
@@ -66,16 +68,18 @@ class WorkerService(BaseService):
 
         Args:
             num_workers: threads, 1 to 1,000: how many tasks run at once in this process.
-            queues: taken strictly in this order; "critical", "default", "low" unless given.
+            queues: "critical,default,low" (the default) or a list of names takes strictly in this order;
+                "critical:6,default:3,low:1", such a list or a dict of weights shares the workers by weight among the
+                queues that have work.
 
         Raises:
             ValueError, TypeError: an argument can't be used.
         """
-        names = _check(num_workers, queues)
+        order = _check(num_workers, queues)
         crew = cls._crew
         if crew is not None and crew.is_stopping and not crew.is_callers:
             crew.gone.wait()
-        cls._late_start.begin(lambda: cls._make_ready(names), lambda: cls._go(num_workers, names))
+        cls._late_start.begin(lambda: cls._make_ready(order.names), lambda: cls._go(num_workers, order))
 
     @classmethod
     @guarded
@@ -85,18 +89,25 @@ class WorkerService(BaseService):
             TaskQueueService._open_client().register_queue(queue, to_take=True)
 
     @classmethod
-    def _go(cls, num_workers: int, queues: Sequence[str]) -> None:
+    def _go(cls, num_workers: int, order: QueueOrder) -> None:
         # Not guarded: whoever stops the services meanwhile does not want them started again.
         with cls._lock:
             if cls._crew is not None:
-                if cls._crew.size != num_workers:
-                    logger.warning("%d workers run already; stop them first to have %d", cls._crew.size, num_workers)
+                running = cls._crew
+                if (running.size, running.order) != (num_workers, order):
+                    logger.warning(
+                        "%d workers run already, for queues %s; stop them first to have %d for %s",
+                        running.size,
+                        running.order,
+                        num_workers,
+                        order,
+                    )
                 return
             client, leases = TaskQueueService._open_client(), TaskQueueService._open_leases()
             handlers = TaskQueueService._task_handlers
             if handlers.is_bare and client.settings.sample_handlers:
                 register_samples(handlers)
-            crew = Crew(num_workers, queues, client, leases, handlers, cls._counters)
+            crew = Crew(num_workers, order, client, leases, handlers, cls._counters)
             crew.start()
             cls._crew = crew
             _arrange_exit(os.getpid())
@@ -142,7 +153,7 @@ class WorkerService(BaseService):
         return cut_off
 
     @classmethod
-    def run_forever(cls, num_workers: int = 4, *, queues: Sequence[str] | None = None, timeout: float = 30) -> int:
+    def run_forever(cls, num_workers: int = 4, *, queues: Queues | None = None, timeout: float = 30) -> int:
         """Start workers, unless they run, and serve until INT or TERM; return how many tasks were cut off.
 
         The first signal lets running tasks end, for *timeout* seconds; a second one hands them back at once. Signal
@@ -209,12 +220,12 @@ def _stop_at_exit(pid: int) -> None:
         WorkerService._stop(0)
 
 
-def _check(num_workers: object, queues: Sequence[str] | None) -> tuple[str, ...]:
+def _check(num_workers: object, queues: Queues | None) -> QueueOrder:
     if isinstance(num_workers, bool) or not isinstance(num_workers, int):
         raise TypeError(f"num_workers {num_workers!r} is no integer: pass how many threads shall run, such as 4")
     if not 1 <= num_workers <= MAX_WORKERS:
         raise ValueError(f"num_workers {num_workers} is out of range: 1 to {MAX_WORKERS} threads")
-    return TaskQueueService.DEFAULT_QUEUES if queues is None else check_queues(queues)
+    return queue_order(queues)
 
 
 def _health_check(payload: dict[str, Any]) -> dict[str, Any]:
