@@ -75,7 +75,7 @@ class Attempt:
         with lock:
             state.running.pop(service, None)
             state.started[service] = Record(operation.loop, time.time(), time.monotonic() - self._began, operation.used)
-            service._loop = operation.loop
+            service._home = operation.loop
             service._initialized = True
         operation.close()
         _arrange_last_resort()

@@ -2,7 +2,8 @@
 
 The gate is generated with the very parameters of the method, as dataclasses generate ``__init__``:
 passing ``*args, **kwargs`` through would triple the cost of a call. Once the service is started
-the gate is one attribute lookup and one call; it never takes itself out of the way, so a method
+the gate is one attribute lookup and one call; in front of a plain method, where `_inline` can put
+it into the method's own code, just the lookup. It never takes itself out of the way, so a method
 that was saved somewhere is guarded after a stop, a fork or an override just the same.
 """
 
@@ -13,6 +14,7 @@ import sys
 from types import CodeType, FunctionType, MethodType
 
 from ._hooks import is_awaitable
+from ._inline import in_front_of
 from ._loops import described, running_loop
 from ._operations import state
 from ._starting import ensure_started, ensure_started_async
@@ -61,9 +63,11 @@ def _gate(function: Callable[..., Any]) -> Callable[..., Any]:
     code = function.__code__ if isinstance(function, FunctionType) else None
     parameters, arguments = _parameters(code)
     first, _, rest = arguments.partition(", ")
-    gate = FunctionType(
-        _filled_in(
-            _TEMPLATES[_kind(code)].format(parameters=parameters, arguments=arguments, service=first, rest=rest),
+    kind = _kind(code)
+
+    def compiled(template: str) -> CodeType:
+        return _filled_in(
+            template.format(parameters=parameters, arguments=arguments, service=first, rest=rest),
             {
                 "<method>": function,
                 "<enter>": _enter,
@@ -71,9 +75,14 @@ def _gate(function: Callable[..., Any]) -> Callable[..., Any]:
                 "<finish>": _finish,
                 "<running_loop>": running_loop,
             },
-        ),
+        )
+
+    inlined = in_front_of(code, compiled(_PROLOGUE)) if code is not None and kind == "sync" else None
+    gate = FunctionType(
+        inlined or compiled(_TEMPLATES[kind]),
         # The globals of the method itself: what evaluates its annotations looks there.
         getattr(function, "__globals__", globals()),
+        closure=getattr(function, "__closure__", None) if inlined is not None else None,
     )
     functools.update_wrapper(gate, function)
     if isinstance(function, FunctionType):
@@ -155,16 +164,18 @@ def _compiled(source: str) -> CodeType:
 
 
 # "<enter>" gives what to call once the service is up: the method itself, or that of an override.
-_TEMPLATES = {
-    "sync": """
+_PROLOGUE = """
 def guard({parameters}):
-    if {service}._initialized:
-        return "<method>"({arguments})
-    return "<enter>"({service}, "<method>")({rest})
+    if not {service}._initialized:
+        return "<enter>"({service}, "<method>")({rest})
+"""
+_TEMPLATES = {
+    "sync": f"""{_PROLOGUE}
+    return "<method>"({{arguments}})
 """,
     "async": """
 async def guard({parameters}):
-    if {service}._initialized and ({service}._loop is None or {service}._loop is "<running_loop>"()):
+    if {service}._initialized and ({service}._home is None or {service}._home is "<running_loop>"()):
         return await "<method>"({arguments})
     return await "<finish>"((await "<enter_async>"({service}, "<method>"))({rest}))
 """,
@@ -177,7 +188,7 @@ def guard({parameters}):
     # An async generator has no `yield from`: what is sent and thrown in is handed on by hand.
     "async generator": """
 async def guard({parameters}):
-    if {service}._initialized and ({service}._loop is None or {service}._loop is "<running_loop>"()):
+    if {service}._initialized and ({service}._home is None or {service}._home is "<running_loop>"()):
         _inner = "<method>"({arguments})
     else:
         _inner = (await "<enter_async>"({service}, "<method>"))({rest})
@@ -213,7 +224,7 @@ async def _enter_async(service: type[BaseService], method: Callable[..., Any]) -
         return _in_stand_in(service, method)
     if not service._initialized:
         await ensure_started_async((service,))
-    home, here = service._loop, running_loop()
+    home, here = service._home, running_loop()
     if home is not None and home is not here:
         raise ServiceError(
             f"{service.__name__} was started on {described(home)} and is now used from {described(here)}: what its "

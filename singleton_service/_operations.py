@@ -315,7 +315,7 @@ def _forget_everything_after_fork() -> None:
         operation.phase = Phase.DONE
     for service in state.started:
         service._initialized = False
-        service._loop = None
+        service._home = None
     state.forget()
     for hook in after_fork:
         hook()

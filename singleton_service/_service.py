@@ -43,7 +43,7 @@ class BaseService:
     # What was pointed out as a missing @requires, so that it is said once.
     _said_undeclared: ClassVar[set[type[BaseService]]] = set()
     # The event loop the async hooks ran on, while the service is started.
-    _loop: ClassVar[Any] = None
+    _home: ClassVar[Any] = None
 
     def __new__(cls, *_args: object, **_kwargs: object) -> Self:
         """Refuse: a service is its class.
@@ -67,7 +67,7 @@ class BaseService:
         for base in reversed(cls.__bases__):
             declared |= dict.fromkeys(getattr(base, "_declared", ()))
         cls._initialized = False
-        cls._loop = None
+        cls._home = None
         cls._declared = tuple(declared)
         cls._dependencies = set(declared)
         _hooks.adopt(cls)

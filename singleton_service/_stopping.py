@@ -130,7 +130,7 @@ class _Session:
                 self._stopped.add(service)
                 self._count = len(state.started)
                 service._initialized = False
-                service._loop = None
+                service._home = None
                 operation = Operation(service, Phase.SHUTDOWN, self._gate or self._caller)
                 operation.thread = self._thread
                 state.running[service] = operation

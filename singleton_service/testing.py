@@ -30,7 +30,7 @@ __all__ = ["isolated", "override", "reset"]
 Fake = TypeVar("Fake")
 
 _HOOKS = ("initialize", "ping", "shutdown")
-_OURS = ("_initialized", "_loop")  # written by the container alone; nothing to put back
+_OURS = ("_initialized", "_home")  # written by the container alone; nothing to put back
 _COPIED = frozenset({list, dict, set, deque, bytearray})
 
 
@@ -180,7 +180,7 @@ def _mark_not_started(kept: set[Service]) -> None:
         for service in all_services():
             if service not in kept and service not in state.started:
                 service._initialized = False
-                service._loop = None
+                service._home = None
 
 
 _layers: dict[Service, list[override[Any]]] = {}

@@ -21,7 +21,7 @@ from singleton_service import exceptions
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "origins.md"
-COUNTS = {"S0": 34, "S1": 29, "S2": 14, "S3": 20, "S4": 23, "B": 39, "F": 12, "P": 12, "O": 8, "C": 5, "K": 9}
+COUNTS = {"S0": 34, "S1": 29, "S2": 14, "S3": 20, "S4": 23, "B": 39, "F": 12, "E": 17, "P": 12, "O": 8, "C": 5, "K": 9}
 HERE = "docs/test_origins.py::test_a_row_names_what_exists"
 WITHOUT_TEST = ("planned: ", "documentation only: ")
 HOMES = [
@@ -49,7 +49,7 @@ def read_rows(text: str) -> list[Row]:
     rows = []
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]
-        if re.fullmatch(r"(S\d-\d\d|[BF]\d\d|[POCK]\d+)", cells[0].strip()):
+        if re.fullmatch(r"(S\d-\d\d|[BFE]\d\d|[POCK]\d+)", cells[0].strip()):
             assert len(cells) == 5, line
             names = re.findall(r"`([^`]+)`", cells[3])
             rows.append(Row(cells[0].strip(), cells[1], cells[2], names, re.findall(r"\]\(([^)#]+)", cells[4])))
@@ -60,7 +60,7 @@ def wanted_ids() -> list[str]:
     def spell(system: str, number: int) -> str:
         if system.startswith("S"):
             return f"{system}-{number:02}"
-        return f"{system}{number:02}" if system in "BF" else f"{system}{number}"
+        return f"{system}{number:02}" if system in "BFE" else f"{system}{number}"
 
     return [spell(system, number) for system, count in COUNTS.items() for number in range(1, count + 1)]
 
