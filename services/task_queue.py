@@ -3,6 +3,7 @@
 from singleton_service.background.task_queue import (
     EnqueueError,
     NotAcceptingError,
+    Progress,
     ProtocolVersionError,
     QueueUnavailableError,
     Task,
@@ -24,6 +25,7 @@ from singleton_service.background.task_queue import (
 __all__ = [
     "EnqueueError",
     "NotAcceptingError",
+    "Progress",
     "ProtocolVersionError",
     "QueueUnavailableError",
     "Task",

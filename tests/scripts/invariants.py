@@ -18,14 +18,14 @@ STRINGS = ("full",)
 LISTS = ("ready:0", "ready:1", "ready:2", "ready:3", "suspects", "wake")
 HASHES = (
     *("body", "running", "attempts", "errors", "reasons", "results", "counters", "settings", "waiters"),
-    *("cancels", "unique", "unique_of"),
+    *("cancels", "unique", "unique_of", "progress"),
 )
 ZSETS = ("due", "held", "finished", "dead", "seen", "workers", "expiry")
 
 # Where the tasks that have not ended are, and what is known of them. `wake` is no task, and a fetch takes it away.
 LIVE = (
     *("body", *LISTS[:5], "due", "held", "running", "attempts", "errors", "reasons", "waiters", "owned"),
-    *("cancels", "unique", "unique_of", "expiry"),
+    *("cancels", "unique", "unique_of", "expiry", "progress"),
 )
 SUSPECT_AFTER = 2
 
@@ -181,6 +181,7 @@ def _keys_and_orders_belong_to_unfinished_tasks(dump: Dump) -> None:
     assert set(unique_of) <= unfinished
     assert set(dump.hashes["cancels"]) <= set(dump.hashes["running"])
     assert set(dump.zsets["expiry"]) <= unfinished
+    assert set(dump.hashes["progress"]) <= unfinished
 
 
 def _ready_work_wakes_somebody(dump: Dump, *, token_taken: bool) -> None:

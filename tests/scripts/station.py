@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from singleton_service.background.task_queue.checks import check_limits
-from singleton_service.background.task_queue.codec import encode_body
+from singleton_service.background.task_queue.codec import STATUS_WIDTH, encode_body
 from singleton_service.background.task_queue.ids import new_uid
 from singleton_service.background.task_queue.link import Link
 from singleton_service.background.task_queue.protocol import Beat, Fetched, Limits, Protocol
@@ -178,6 +178,10 @@ class Worker:
         """Say that handlers have begun."""
         return int(self.say(self.speak.start(leases)))
 
+    def report(self, *leases: Lease, percent: bytes = b"50.0", message: bytes = b"half") -> bytes:
+        """Say how far tasks have come."""
+        return bytes(self.say(self.speak.progress([(lease, percent, message) for lease in leases])))
+
     def complete(self, *leases: Lease, again: bool = False, record: bytes = b"1c0|w|0||null") -> bytes:
         """Finish tasks."""
         return bytes(self.say(self.speak.complete([(lease, record) for lease in leases], again=again)))
@@ -218,9 +222,9 @@ class Worker:
         return int(self.say(self.speak.leave()))
 
     def status(self, *uids: str) -> list[list[bytes]]:
-        """Return the five values of each task."""
+        """Return the six values of each task."""
         flat = self.say(self.speak.status(uids))
-        return [flat[n : n + 5] for n in range(0, len(flat), 5)]
+        return [flat[n : n + STATUS_WIDTH] for n in range(0, len(flat), STATUS_WIDTH)]
 
     def state(self, uid: str) -> str:
         """Return the state of one task."""

@@ -168,6 +168,19 @@ class TwoWorkers(RuleBasedStateMachine):
         mine = [lease for lease in some if running.get(lease.uid) == lease.token]
         assert self.worker(name).start(*some) == len(mine)
 
+    @rule(name=workers, pick=numbers, stale=st.booleans())
+    def report(self, name: str, pick: int, *, stale: bool) -> None:
+        leases = self.given_up[pick % len(self.given_up) :][:2] if stale and self.given_up else self.some(name, pick)
+        before = self.station.dump()
+        running = before.hashes["running"]
+        mine = {lease.uid for lease in leases if running.get(lease.uid) == lease.token}
+        answer = self.worker(name).report(*leases, percent=b"%d" % pick)
+        assert [verdict == ord("1") for verdict in answer] == [
+            running.get(lease.uid) == lease.token for lease in leases
+        ]
+        noted = self.station.dump().hashes["progress"]
+        assert {uid for uid in noted if noted[uid] != before.hashes["progress"].get(uid)} <= mine <= set(noted)
+
     @rule(name=workers, verb=st.sampled_from(FINISHES), pick=numbers)
     def finish(self, name: str, verb: str, pick: int) -> None:
         leases = self.some(name, pick)

@@ -107,6 +107,16 @@ def test_what_has_begun_is_noted(station: Station, worker: Worker) -> None:
     assert station.check().owned["w"] == {lease.uid: b"1"}
 
 
+def test_progress_is_noted(station: Station, worker: Worker) -> None:
+    worker.put()
+    (lease,) = worker.take()
+    fill(station)
+    assert worker.report(lease, percent=b"10.0") == b"1"
+    assert worker.report(lease, percent=b"20.0") == b"1"
+    make_room(station)
+    assert b"|20.0|" in station.check().hashes["progress"][lease.uid]
+
+
 def test_the_dead_are_recovered_and_the_lost_is_found(station: Station, worker: Worker, other: Worker) -> None:
     worker.put(5)
     worker.take(3)

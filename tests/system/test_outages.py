@@ -201,3 +201,33 @@ def test_a_server_busy_with_somebody_elses_script_is_unavailable_for_now(server:
     other = TaskQueueService._open_client().new_link(5)
     other.call(b"SCRIPT", b"KILL")
     assert TaskQueueService.enqueue_task("x")
+
+
+def test_a_handler_goes_on_reporting_while_the_server_is_away(server: RedisServer, until: Any) -> None:
+    server.start()
+    began, go_on, finish = threading.Event(), threading.Event(), threading.Event()
+
+    def work(payload: dict[str, Any]) -> str:
+        assert TaskQueueService.update_progress(1)
+        began.set()
+        assert go_on.wait(20)
+        for n in range(500):
+            assert TaskQueueService.update_progress(n / 10, "nobody hears it")
+        assert finish.wait(20)
+        return "done"
+
+    TaskQueueService.register_handler("work", work)
+    WorkerService.start_workers(1)
+    task_id = TaskQueueService.enqueue_task("work")
+    assert began.wait(10)
+    server.kill()
+    go_on.set()
+    server.start()
+
+    def last_word() -> bool:
+        progress = TaskQueueService.get_progress(task_id)
+        return progress is not None and progress.percent == 49.9
+
+    until(last_word)
+    finish.set()
+    assert TaskQueueService.get_result(task_id, timeout=20) == "done"

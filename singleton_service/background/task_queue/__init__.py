@@ -13,12 +13,13 @@ from .errors import (
     TaskQueueError,
 )
 from .handle import TaskHandle
-from .records import Task, TaskError, TaskPage, TaskPriority, TaskRequest, TaskStatus
+from .records import Progress, Task, TaskError, TaskPage, TaskPriority, TaskRequest, TaskStatus
 from .service import TaskQueueService
 
 __all__ = [
     "EnqueueError",
     "NotAcceptingError",
+    "Progress",
     "ProtocolVersionError",
     "QueueUnavailableError",
     "Task",

@@ -13,6 +13,7 @@ from .records import TaskPriority
 MAX_NAME_CHARS = 200
 MAX_RETRIES = 1_000_000
 MAX_TAGS = 20
+MAX_MESSAGE_CHARS = 500
 UNIQUE_MODES = ("drop", "replace")
 MAX_LIMIT = 1_000_000
 _SHORTEST_EXPIRY_S = 0.001
@@ -152,6 +153,32 @@ def check_tags(tags: object) -> tuple[str, ...]:
     if len(found) > MAX_TAGS:
         raise ValueError(f"{len(found)} tags are too many: at most {MAX_TAGS}")
     return found
+
+
+def check_percent(percent: object) -> float:
+    """Return how far something has come if that is what it says.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is NaN, below 0 or above 100.
+    """
+    if not isinstance(percent, (int, float)) or isinstance(percent, bool):
+        raise TypeError(f"percent {percent!r} is {_a(percent)}, it must be a number from 0 to 100")
+    # NaN is in no range.
+    if not 0 <= percent <= 100:
+        raise ValueError(f"percent {percent} is out of range: 0 to 100; for a fraction pass 100 * done / total")
+    return float(percent)
+
+
+def check_message(message: object) -> str:
+    """Return what to show beside a progress, no longer than may be: it is not worth failing a task for.
+
+    Raises:
+        TypeError: it is no string.
+    """
+    if not isinstance(message, str):
+        raise TypeError(f"message {message!r} is {_a(message)}, it must be a string")
+    return message if len(message) <= MAX_MESSAGE_CHARS else f"{message[: MAX_MESSAGE_CHARS - 1]}…"
 
 
 def check_unique(unique: object) -> str:

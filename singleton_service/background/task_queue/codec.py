@@ -6,6 +6,8 @@ instant it stands for (ms), "u" unique key, "g" tags. The three digits stay in e
 
 A finished record: `ended ms|fence|length of errors|errors` (written by the script), then
 `version, state, retries|worker|length of body|body|result JSON`; state is c completed, x cancelled, e expired.
+
+A progress note: `µs since 1970|percent|message`.
 """
 
 from __future__ import annotations
@@ -15,13 +17,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from .ids import join_id
-from .records import Task, TaskError, TaskPriority, TaskStatus
+from .records import Progress, Task, TaskError, TaskPriority, TaskStatus
 
 if TYPE_CHECKING:
     from .lease import Lease
 
 BODY_VERSION = b"1"
 RECORD_VERSION = b"1"
+STATUS_WIDTH = 6
 MAX_TRACEBACK_CHARS = 16_384
 NEWER_VERSION = "the task was written by a newer version of singleton-service"
 _TRACEBACK_HEAD_CHARS = 2048
@@ -113,9 +116,20 @@ def encode_error(when: datetime, kind: str, message: str, traceback: str | None)
     return to_json({"w": _to_ms(when), "t": kind, "m": message, "tb": traceback})
 
 
+def encode_progress(percent: float, message: str) -> tuple[bytes, bytes]:
+    """Write how far a task has come; the server adds when."""
+    return repr(percent).encode(), message.encode("utf-8", "replace")
+
+
+def decode_progress(note: bytes) -> Progress:
+    """Read how far a task has come."""
+    us, percent, message = note.split(b"|", 2)
+    return Progress(float(percent), message.decode(), _from_us(int(us)))
+
+
 def decode_task(queue: str, uid: str, reply: list[bytes], lease: Lease | None = None) -> Task | None:
-    """Build a Task from the five values status.lua gives for a uid; None when it is unknown."""
-    state, blob, detail, past, failures = reply
+    """Build a Task from the six values status.lua gives for a uid; None when it is unknown."""
+    state, blob, detail, past, failures, note = reply
     if state == b"unknown":
         return None
     if state == b"finished":
@@ -148,6 +162,7 @@ def decode_task(queue: str, uid: str, reply: list[bytes], lease: Lease | None = 
         error_message=errors[-1].message if errors else None,
         retry_count=int(retries),
         errors=errors,
+        progress=decode_progress(note) if note else None,
         _lease=lease,
         **details,
     )

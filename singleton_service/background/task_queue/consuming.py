@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from . import checks
 from .availability import guarded
-from .codec import NEWER_VERSION, decode_body, encode_error, encode_record, is_readable, leased_task, to_json
+from .codec import (
+    NEWER_VERSION,
+    decode_body,
+    encode_error,
+    encode_progress,
+    encode_record,
+    is_readable,
+    leased_task,
+    to_json,
+)
+from .current import running_lease
 from .errors import QueueUnavailableError
 from .handlers import Handler, Policy
 from .ids import split_id
@@ -116,6 +126,41 @@ class Consuming(Opened):
         return cls._finish(lease, lambda again: protocol.bury([(lease, error)], again=again))
 
     @classmethod
+    @guarded
+    def update_progress(cls, percent: float, message: str = "", task_id: Task | str | None = None) -> bool:
+        """Say how far a task has come; `get_progress`, `Task.progress` and `TaskHandle.updates` show it.
+
+        Cheap enough for every turn of a loop: at most ten reports a second are sent for a task, always the latest, and
+        the last one before the task ends. A coroutine never waits for it. While the server is away it is kept for
+        later, and no error.
+
+        Args:
+            percent: 0 to 100.
+            message: what to show beside it; cut to 500 characters.
+            task_id: the task that this handler runs unless given; in a loop of one's own what `get_next_task`
+                returned, or its id as for `complete_task`.
+
+        Returns:
+            False once it is known that the task is not this worker's any more: then nothing is changed, and the work
+            may as well be stopped.
+
+        Raises:
+            ValueError, TypeError: the percentage is none, the message no string, or no task runs here.
+        """
+        note = encode_progress(checks.check_percent(percent), checks.check_message(message))
+        lease = running_lease.get()
+        if task_id is None:
+            if lease is None:
+                raise ValueError(
+                    "task_id is missing, and no task runs here: call update_progress() in a handler (a thread that it "
+                    "starts must run in a copy of its context, as asyncio.to_thread has it), or pass the Task that "
+                    "get_next_task() returned"
+                )
+        elif lease is None or lease.id != task_id:
+            lease = cls._lease_of(task_id)
+        return lease is not None and cls._open_reports().report(lease, note)
+
+    @classmethod
     def _fetch_one(cls, queue: str) -> tuple[Lease | None, float]:
         client, leases = cls._open_client(), cls._open_leases()
         protocol = client.protocol(queue)
@@ -148,6 +193,8 @@ class Consuming(Opened):
     @classmethod
     def _finish(cls, lease: Lease, make: Callable[[bool], Any], *, ends: bool = True) -> bool:
         client, leases = cls._open_client(), cls._open_leases()
+        if lease.account is not None:
+            lease.account.settle(lease)
         answer = client.persist(lease.queue, make)
         if ends:
             leases.forget(lease)

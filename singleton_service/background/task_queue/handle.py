@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .service import TaskQueueService
 
 if TYPE_CHECKING:
-    from .records import TaskStatus
+    from .records import Progress, TaskStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,11 @@ class TaskHandle:
         """Where the task is; None when nobody knows it (any more)."""
         task = TaskQueueService.get_task_status(self.id)
         return task.status if task else None
+
+    @property
+    def progress(self) -> Progress | None:
+        """What it last reported, as `TaskQueueService.get_progress` says it."""
+        return TaskQueueService.get_progress(self.id)
 
     @property
     def result(self) -> Any:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .ids import join_id
+
+if TYPE_CHECKING:
+    from .progress import Account
 
 
 class Lease:
@@ -16,9 +21,10 @@ class Lease:
         retry_count: retries so far.
         crashes: how often the task went down with its worker.
         context: where it was fetched, for finishing it by id alone.
+        account: what was reported of its progress; None as long as nothing was.
     """
 
-    __slots__ = ("body", "context", "crashes", "fence", "queue", "retry_count", "token", "uid", "worker")
+    __slots__ = ("account", "body", "context", "crashes", "fence", "queue", "retry_count", "token", "uid", "worker")
 
     def __init__(  # noqa: PLR0913 - one per field
         self,
@@ -40,6 +46,7 @@ class Lease:
         self.retry_count = retry_count
         self.crashes = crashes
         self.context: object = None
+        self.account: Account | None = None
 
     @property
     def id(self) -> str:

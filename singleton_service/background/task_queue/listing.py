@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from .codec import decode_task
+from .codec import STATUS_WIDTH, decode_task
 from .records import Task, TaskPage, TaskStatus
 
 if TYPE_CHECKING:
@@ -119,5 +119,7 @@ def _read(client: QueueClient, queue: str, uids: Sequence[str]) -> list[Task | N
     for first in range(0, len(uids), _MAX_READ):
         part = uids[first : first + _MAX_READ]
         (reply,) = client.read([protocol.status(part)])
-        tasks += [decode_task(queue, uid, reply[5 * n : 5 * n + 5]) for n, uid in enumerate(part)]
+        tasks += [
+            decode_task(queue, uid, reply[STATUS_WIDTH * n : STATUS_WIDTH * (n + 1)]) for n, uid in enumerate(part)
+        ]
     return tasks

@@ -11,6 +11,7 @@ from .order import DEFAULT_ORDER
 if TYPE_CHECKING:
     from .client import QueueClient
     from .leases import Leases
+    from .progress import ProgressReports
     from .results import EndingWatch
 
 T = TypeVar("T")
@@ -25,6 +26,7 @@ class Opened:
     _client: ClassVar[QueueClient | None] = None
     _leases: ClassVar[Leases | None] = None
     _endings: ClassVar[EndingWatch | None] = None
+    _reports: ClassVar[ProgressReports | None] = None
 
     @classmethod
     def _open_client(cls) -> QueueClient:
@@ -37,6 +39,10 @@ class Opened:
     @classmethod
     def _open_endings(cls) -> EndingWatch:
         return _or_stopped(cls._endings)
+
+    @classmethod
+    def _open_reports(cls) -> ProgressReports:
+        return _or_stopped(cls._reports)
 
 
 def _or_stopped(part: T | None) -> T:

@@ -20,6 +20,11 @@ class Outage:
         self._lock = threading.Lock()
         self._is_out = False
 
+    @property
+    def is_on(self) -> bool:
+        """Whether the server has not answered since somebody noticed that it does not."""
+        return self._is_out
+
     def noticed(self, error: Exception) -> None:
         """Warn, if nobody has yet."""
         with self._lock:

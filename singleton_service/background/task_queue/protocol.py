@@ -212,9 +212,15 @@ class Protocol:
         return script.command(self.keys, worker=self.worker)
 
     def status(self, uids: Sequence[str]) -> Command:
-        """Read tasks: five values per uid, see status.lua and codec.decode_task."""
+        """Read tasks: six values per uid, see status.lua and codec.decode_task."""
         script = self._scripts.status
         return script.command(self.keys, uids)
+
+    def progress(self, items: Iterable[tuple[Lease, bytes, bytes]]) -> Command:
+        """Say how far tasks have come, items are (lease, percent, message): b"1" or b"0" per item."""
+        script = self._scripts.progress
+        flat = [part for lease, percent, message in items for part in (lease.uid, lease.token, percent, message)]
+        return script.command(self.keys, flat, ended_channel=self.keys.ended_channel)
 
     def await_end(self, uid: str) -> Command:
         """Ask to be told of a task's end; the answer is b"ended", b"unknown" or b"waiting"."""

@@ -11,7 +11,7 @@ from .codec import decode_task
 from .errors import TaskCancelledError, TaskExpiredError, TaskFailedError, TaskNotFoundError
 from .ids import check_queue, split_id
 from .opened import Opened
-from .records import Task, TaskPage, TaskStatus
+from .records import Progress, Task, TaskPage, TaskStatus
 
 
 class Reading(Opened):
@@ -103,6 +103,40 @@ class Reading(Opened):
         queues = client.queues() if queue is None else [check_queue(queue)]
         wanted = None if status is None else TaskStatus(status)
         return listing.list_tasks(client, queues, listing.Wanted(wanted, name), limit, cursor)
+
+    @classmethod
+    @guarded
+    def get_active_tasks(cls) -> list[Task]:
+        """Return the tasks that run now, over all queues, those that began first before others; at most 1,000.
+
+        Raises:
+            QueueUnavailableError: the server is not there.
+        """
+        client = cls._open_client()
+        queues, running = client.queues(), listing.Wanted(TaskStatus.RUNNING, None)
+        found: dict[str, Task] = {}
+        cursor: str | None = None
+        while len(found) < listing.MAX_LIMIT:
+            page = listing.list_tasks(client, queues, running, listing.MAX_LIMIT - len(found), cursor)
+            found.update((task.id, task) for task in page.tasks)
+            cursor = page.cursor
+            if cursor is None:
+                break
+        return sorted(found.values(), key=lambda task: task.started_at or task.created_at)
+
+    @classmethod
+    @guarded
+    def get_progress(cls, task_id: str) -> Progress | None:
+        """Return what a task last reported; None when it reported nothing, has ended, or nobody knows it.
+
+        What an attempt reported stays until the next one reports something.
+
+        Raises:
+            QueueUnavailableError: the server is not there.
+        """
+        parts = split_id(task_id)
+        task = cls._read_task(*parts) if parts else None
+        return task.progress if task else None
 
     @classmethod
     @guarded

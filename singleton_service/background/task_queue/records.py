@@ -50,6 +50,15 @@ class TaskError:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a task has come: `percent` from 0 to 100, what its handler said, and when, aware UTC."""
+
+    percent: float
+    message: str
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """One task as it stood when it was read. Datetimes are aware UTC.
 
@@ -61,6 +70,7 @@ class Task:
         retry_count: retries so far; attempts are one more.
         eta: when a delayed or retrying task is due.
         held_reason: why it is set aside for now, if it is.
+        progress: what its last attempt reported; None when nothing was, and once it has ended.
         errors: each failed attempt, oldest first.
         tags: what the caller marked it with.
         unique_key: the key that no other unfinished task of the queue has.
@@ -80,6 +90,7 @@ class Task:
     queue: str = "default"
     priority: TaskPriority = TaskPriority.NORMAL
     result: Any = None
+    progress: Progress | None = None
     worker_id: str | None = None
     eta: datetime | None = None
     held_reason: str | None = None

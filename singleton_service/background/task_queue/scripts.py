@@ -65,6 +65,7 @@ class Scripts:
     enqueue: Script
     fetch: Script
     start: Script
+    progress: Script
     complete: Script
     retry: Script
     bury: Script

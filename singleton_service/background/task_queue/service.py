@@ -13,6 +13,7 @@ from .errors import QueueUnavailableError
 from .leases import Leases
 from .managing import Managing
 from .producing import Producing
+from .progress import ProgressReports
 from .reading import Reading
 from .results import EndingWatch
 from .scripts import MAX_BATCH
@@ -43,6 +44,7 @@ class TaskQueueService(Producing, Consuming, Reading, Managing, BaseService):
         cls._client = client
         cls._leases = Leases(client)
         cls._endings = EndingWatch(client)
+        cls._reports = ProgressReports(client)
 
     @classmethod
     def ping(cls) -> bool:
@@ -64,10 +66,12 @@ class TaskQueueService(Producing, Consuming, Reading, Managing, BaseService):
     @classmethod
     def shutdown(cls) -> None:
         """Give up leases and connections; the embedded server ends with its last user."""
-        client, leases, endings = cls._client, cls._leases, cls._endings
-        cls._client = cls._leases = cls._endings = None
+        client, leases, endings, reports = cls._client, cls._leases, cls._endings, cls._reports
+        cls._client = cls._leases = cls._endings = cls._reports = None
         if endings is not None:
             endings.stop()
+        if reports is not None:
+            reports.stop()
         if leases is not None:
             leases.stop()
         if client is not None:

@@ -1,4 +1,4 @@
-"""Running one task's handler, and deciding what its end means. Runs in a pool thread; touches no network."""
+"""Running one task's handler, and deciding what its end means. Runs in a pool thread; touches no network itself."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from singleton_service.background.task_queue.codec import (
     is_readable,
     to_json,
 )
+from singleton_service.background.task_queue.current import running_lease
 from singleton_service.background.task_queue.retry import retry_delay_s
 
 from . import loop
@@ -89,6 +90,7 @@ class Execution:
                 )
             return
         job.has_begun = True
+        here = running_lease.set(lease)
         began = time.perf_counter()
         try:
             result = handler.function(fields["p"])
@@ -98,9 +100,13 @@ class Execution:
             # SystemExit and the like, too: a handler ends its task, never the worker.
             job.run_s = time.perf_counter() - began
             self._fail(job, error, fields["m"], handler)
-            return
-        job.run_s = time.perf_counter() - began
-        self._complete(job, result)
+        else:
+            job.run_s = time.perf_counter() - began
+            self._complete(job, result)
+        finally:
+            running_lease.reset(here)
+        if lease.account is not None:
+            lease.account.settle(lease)
 
     def _complete(self, job: Job, result: Any) -> None:
         # Before anything is acknowledged: a result that can't be kept must not run the task again.

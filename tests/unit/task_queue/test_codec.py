@@ -31,7 +31,7 @@ def lease_of(body: bytes, retries: int = 0) -> Lease:
 
 
 def read(state: bytes, blob: bytes, detail: bytes = b"", past: bytes = b"", failures: bytes = b"") -> Any:
-    return codec.decode_task("default", "=x", [state, blob, detail, past, failures])
+    return codec.decode_task("default", "=x", [state, blob, detail, past, failures, b""])
 
 
 @given(name=TEXT, payload=st.dictionaries(TEXT, JSON, max_size=5), priority=st.sampled_from(TaskPriority))
@@ -163,3 +163,11 @@ def test_of_a_longer_one_the_middle_goes(length: int) -> None:
     assert kept.startswith("firstx")
     assert kept.endswith("xlast")
     assert "[...]" in kept
+
+
+@given(st.floats(0, 100), st.text())
+def test_progress_comes_back_as_it_went_in(percent: float, message: str) -> None:
+    note = b"|".join([b"1700000000123456", *codec.encode_progress(percent, message)])
+    progress = codec.decode_progress(note)
+    assert (progress.percent, progress.message) == (percent, message.encode("utf-8", "replace").decode())
+    assert progress.updated_at == datetime(2023, 11, 14, 22, 13, 20, 123456, UTC)

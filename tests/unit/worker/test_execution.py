@@ -67,7 +67,7 @@ def bench(loop: HandlerLoop) -> Bench:
 def result_of(job: Job) -> Any:
     assert job.ending is Ending.COMPLETE
     blob = b"%d|%d|0|%b" % (FENCE // 1000, FENCE, job.report)
-    task = decode_task("default", "=x", [b"finished", blob, b"", b"", b""])
+    task = decode_task("default", "=x", [b"finished", blob, b"", b"", b"", b""])
     assert task is not None
     return task.result
 

@@ -1,6 +1,6 @@
 -- Fail tasks for good, if the caller still holds them. A dead task keeps its body and its errors.
 --
--- keys:    running owned attempts errors reasons cancels expiry unique unique_of dead counters waiters full wake
+-- keys:    running owned attempts errors reasons cancels expiry progress unique unique_of dead counters waiters full wake
 -- args:    again ended_channel
 -- items:   uid lease error
 -- returns: a string of 1 and 0 per item: was it the caller's

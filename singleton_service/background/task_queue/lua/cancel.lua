@@ -1,6 +1,6 @@
 -- Cancel tasks: those that do not run end now; those that do are not run again, and their worker is told.
 --
--- keys:    body due held running attempts errors reasons cancels expiry unique unique_of results finished dead counters waiters
+-- keys:    body due held running attempts errors reasons cancels expiry progress unique unique_of results finished dead counters waiters
 -- args:    result_ttl_ms ended_channel
 -- items:   uid
 -- returns: a string per item: 0 unknown or ended, 1 cancelled, 2 running and told

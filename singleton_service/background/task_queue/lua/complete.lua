@@ -1,6 +1,6 @@
 -- Finish tasks with their results, if the caller still holds them.
 --
--- keys:    running owned body attempts errors reasons cancels expiry unique unique_of results finished counters waiters full wake
+-- keys:    running owned body attempts errors reasons cancels expiry progress unique unique_of results finished counters waiters full wake
 -- args:    again ttl_ms max_results ended_channel
 -- items:   uid lease record
 -- returns: a string of 1 and 0 per item: was it the caller's

@@ -1,6 +1,6 @@
 -- Add tasks to a queue: ready now, or due later. Each uid is added once, however often it is sent.
 --
--- keys:    body ready[4] due held seen results finished running attempts errors reasons expiry unique unique_of wake counters waiters
+-- keys:    body ready[4] due held seen results finished running attempts errors reasons expiry progress unique unique_of wake counters waiters
 -- args:    again seen_for_ms result_ttl_ms ended_channel
 -- items:   uid when blob
 -- returns: how many were new, then number (from 1) and uid for each item that another task stands for

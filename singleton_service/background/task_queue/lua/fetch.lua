@@ -1,6 +1,6 @@
 -- Lease up to max_count ready tasks to a worker, after moving what is due to ready.
 --
--- keys:    body ready[4] suspects due held running owned workers attempts errors reasons expiry unique unique_of results finished settings full counters waiters wake
+-- keys:    body ready[4] suspects due held running owned workers attempts errors reasons expiry progress unique unique_of results finished settings full counters waiters wake
 -- args:    worker lease_ms max_count start_count take_suspect result_ttl_ms ended_channel
 -- returns: fence, ms until another task may start (-1: none in sight), then uid, blob, attempts per task
 --

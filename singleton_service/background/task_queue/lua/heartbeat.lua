@@ -1,6 +1,6 @@
 -- Renew all leases of a worker at once, and tell it what it should know.
 --
--- keys:    ready[4] suspects due held running owned workers wake body attempts errors reasons expiry unique unique_of results finished settings full counters waiters
+-- keys:    ready[4] suspects due held running owned workers wake body attempts errors reasons expiry progress unique unique_of results finished settings full counters waiters
 -- args:    worker lease_ms result_ttl_ms ended_channel
 -- returns: number of tasks it owns, ms until there is work (0: now, -1: none in sight), then workers whose lease ended
 --

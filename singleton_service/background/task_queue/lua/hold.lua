@@ -1,6 +1,6 @@
 -- Set leased tasks aside for a while, uncounted; fail those held longer than they may be.
 --
--- keys:    body due held running owned attempts errors reasons cancels expiry unique unique_of results finished dead counters waiters wake
+-- keys:    body due held running owned attempts errors reasons cancels expiry progress unique unique_of results finished dead counters waiters wake
 -- args:    limit_ms result_ttl_ms ended_channel
 -- items:   uid lease reason error
 -- returns: a string per item: 0 not the caller's, 1 held, 2 failed

@@ -1,6 +1,6 @@
 -- Cancel what has not started, a bounded lot at a time.
 --
--- keys:    body ready[4] suspects due held attempts errors reasons expiry unique unique_of results finished counters waiters
+-- keys:    body ready[4] suspects due held attempts errors reasons expiry progress unique unique_of results finished counters waiters
 -- args:    result_ttl_ms limit ended_channel
 -- returns: how many were cancelled, whether there may be more
 -- include: time unique unstarted endings

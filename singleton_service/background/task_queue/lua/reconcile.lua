@@ -1,6 +1,6 @@
 -- Hand back the leases that the server counts for a worker and the worker does not hold.
 --
--- keys:    body ready[4] suspects due held running owned attempts errors reasons cancels expiry unique unique_of results finished counters waiters wake
+-- keys:    body ready[4] suspects due held running owned attempts errors reasons cancels expiry progress unique unique_of results finished counters waiters wake
 -- args:    worker result_ttl_ms ended_channel
 -- items:   uid
 -- returns: how many went back to ready

@@ -1,6 +1,6 @@
 -- Hand on the tasks of a worker whose lease has ended.
 --
--- keys:    body ready[4] suspects due held running owned workers attempts errors reasons cancels expiry unique unique_of results finished dead counters waiters wake
+-- keys:    body ready[4] suspects due held running owned workers attempts errors reasons cancels expiry progress unique unique_of results finished dead counters waiters wake
 -- args:    lost_worker error result_ttl_ms ended_channel
 -- returns: handed on, buried, left to do (-1: the worker is alive again)
 --

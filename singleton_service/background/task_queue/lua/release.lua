@@ -1,6 +1,6 @@
 -- Hand leased tasks back unfinished and uncounted, to the head of their list.
 --
--- keys:    body ready[4] suspects due held running owned attempts errors reasons cancels expiry unique unique_of results finished counters waiters wake
+-- keys:    body ready[4] suspects due held running owned attempts errors reasons cancels expiry progress unique unique_of results finished counters waiters wake
 -- args:    result_ttl_ms ended_channel
 -- items:   uid lease
 -- returns: a string of 1 and 0 per item: was it the caller's

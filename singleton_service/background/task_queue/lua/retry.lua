@@ -1,6 +1,6 @@
 -- Put failed tasks back, due after a delay, if the caller still holds them.
 --
--- keys:    body due held running owned attempts errors reasons cancels expiry unique unique_of results finished counters waiters wake
+-- keys:    body due held running owned attempts errors reasons cancels expiry progress unique unique_of results finished counters waiters wake
 -- args:    again result_ttl_ms ended_channel
 -- items:   uid lease delay_ms retries error
 -- returns: a string of 1 and 0 per item: was it the caller's

@@ -1,8 +1,8 @@
 -- Read tasks as they stand now.
 --
--- keys:    body due held reasons running attempts errors expiry results finished dead
+-- keys:    body due held reasons running attempts errors expiry progress results finished dead
 -- items:   uid
--- returns: per item: state, blob or record, detail, attempts, errors ("" each when there is none)
+-- returns: per item: state, blob or record, detail, attempts, errors, progress ("" each when there is none)
 --
 -- detail: when an expired one did (ms), the lease of a running task, the due ms of a due one, "ms|reason" of a held one, ms of death of a dead one.
 -- include: time traits expired
@@ -10,12 +10,13 @@
 local now_ms = server_time()
 local answer = {}
 
-local function add(state, blob, detail, past, failures)
+local function add(state, blob, detail, past, failures, note)
     answer[#answer + 1] = state
     answer[#answer + 1] = blob or ""
     answer[#answer + 1] = detail or ""
     answer[#answer + 1] = past or ""
     answer[#answer + 1] = failures or ""
+    answer[#answer + 1] = note or ""
 end
 
 local function state_of(uid, blob)
@@ -47,7 +48,8 @@ for i = FIRST_ITEM, #ARGV do
     local blob = redis.call("HGET", body, uid)
     if blob then
         local state, detail = state_of(uid, blob)
-        add(state, blob, detail, redis.call("HGET", attempts, uid), redis.call("HGET", errors, uid))
+        local past, failures = redis.call("HGET", attempts, uid), redis.call("HGET", errors, uid)
+        add(state, blob, detail, past, failures, redis.call("HGET", progress, uid))
     else
         local record = redis.call("HGET", results, uid)
         local expires_ms = record and redis.call("ZSCORE", finished, uid)

@@ -1,8 +1,9 @@
--- What a task that ends for good lets go of. Needs keys: cancels expiry; include: unique.
+-- What a task that ends for good lets go of. Needs keys: cancels expiry progress; include: unique.
 local function close(uids)
     release_unique(uids)
-    if redis.call("EXISTS", cancels, expiry) > 0 then
+    if redis.call("EXISTS", cancels, expiry, progress) > 0 then
         redis.call("HDEL", cancels, unpack(uids))
+        redis.call("HDEL", progress, unpack(uids))
         redis.call("ZREM", expiry, unpack(uids))
     end
 end

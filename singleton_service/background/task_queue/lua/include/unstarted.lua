@@ -1,6 +1,6 @@
 -- Ending a task that does not run: cancelled ("x") or expired ("e"). Its place in a ready list stays as a tombstone,
 -- which fetch passes over: taking one out of the middle of a list costs as much as the list is long.
--- Needs keys: body due held reasons attempts errors expiry results finished counters waiters unique unique_of;
+-- Needs keys: body due held reasons attempts errors expiry progress results finished counters waiters unique unique_of;
 -- include: time unique.
 local COUNTER = { ["x"] = "cancelled", ["e"] = "expired" }
 
@@ -15,6 +15,7 @@ local function end_unstarted(uid, blob, state, now_ms, ttl_ms)
     redis.call("HDEL", attempts, uid)
     redis.call("HDEL", errors, uid)
     redis.call("HDEL", reasons, uid)
+    redis.call("HDEL", progress, uid)
     redis.call("ZREM", expiry, uid)
     release_unique({ uid })
     local record = table.concat({ "1" .. state .. retries, "", #blob, blob, "null" }, "|")
