@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from singleton_service.background.task_queue import TaskQueueService, TaskRequest
+from singleton_service.background.task_queue import TaskQueueService, TaskRequest, TaskStatus
 from singleton_service.background.worker import WorkerService
 
 if TYPE_CHECKING:
@@ -98,6 +98,40 @@ def test_who_asks_for_the_next_task_waits_no_longer_than_the_limit_says(queue: Q
     assert first.started_at is not None
     assert second.started_at is not None
     assert (second.started_at - first.started_at).total_seconds() >= 0.3
+
+
+def test_serial_tasks_run_one_after_the_other_in_their_order(queue: Queue, until: Callable[..., object]) -> None:
+    ran: list[tuple[str, int]] = []
+    inside: Counter[str] = Counter()
+
+    def note(payload: dict[str, Any]) -> None:
+        inside[payload["key"]] += 1
+        assert inside[payload["key"]] == 1, "two at once"
+        time.sleep(0.002)
+        ran.append((payload["key"], payload["n"]))
+        inside[payload["key"]] -= 1
+        if payload["n"] == 3:
+            raise RuntimeError("one that fails for good")
+
+    queue.register_handler("note", note, max_retries=0)
+    WorkerService.start_workers(4)
+    requests = [
+        TaskRequest("note", {"key": key, "n": n}, unique_key=key, unique="serial") for n in range(20) for key in "ab"
+    ]
+    ids = queue.enqueue_many(requests)
+    assert len(set(ids)) == 40
+    until(lambda: len(ran) == 40)
+    assert [[n for ran_key, n in ran if ran_key == key] for key in "ab"] == [list(range(20))] * 2
+
+
+def test_one_that_waits_for_its_key_is_pending_and_says_why(queue: Queue) -> None:
+    first, second = (queue.enqueue_task("x", unique_key="k", unique="serial") for _ in range(2))
+    waiting = queue.get_task_status(second)
+    assert waiting is not None
+    assert (waiting.status, waiting.held_reason) == (TaskStatus.PENDING, "waits for the unique key 'k'")
+    assert queue.get_queue_stats()["pending_tasks"] == 2
+    assert {task.id for task in queue.list_tasks(status=TaskStatus.PENDING).tasks} == {first, second}
+    assert queue.cancel_pending() == 2
 
 
 @pytest.mark.parametrize(

@@ -18,14 +18,14 @@ STRINGS = ("full",)
 LISTS = ("ready:0", "ready:1", "ready:2", "ready:3", "suspects", "wake")
 HASHES = (
     *("body", "running", "attempts", "errors", "reasons", "results", "counters", "settings", "waiters"),
-    *("cancels", "unique", "unique_of", "progress"),
+    *("cancels", "unique", "unique_of", "line_of", "progress"),
 )
-ZSETS = ("due", "held", "finished", "dead", "seen", "workers", "expiry")
+ZSETS = ("due", "held", "waiting", "finished", "dead", "seen", "workers", "expiry")
 
 # Where the tasks that have not ended are, and what is known of them. `wake` is no task, and a fetch takes it away.
 LIVE = (
     *("body", *LISTS[:5], "due", "held", "running", "attempts", "errors", "reasons", "waiters", "owned"),
-    *("cancels", "unique", "unique_of", "expiry", "progress"),
+    *("cancels", "unique", "unique_of", "expiry", "waiting", "line_of", "progress"),
 )
 SUSPECT_AFTER = 2
 
@@ -72,6 +72,11 @@ class Dump:
         return [uid for name in LISTS[:5] for uid in self.lists[name]]
 
     @property
+    def in_line(self) -> list[tuple[str, str, str]]:
+        """Line, rank and uid of each task that waits in one, in their order."""
+        return [(line, rank, uid) for line, rank, uid in (member.split("\n") for member in self.zsets["waiting"])]
+
+    @property
     def limits(self) -> tuple[int, int]:
         """How many may run at once, and how many microseconds lie between starts; 0 where there is no limit."""
         most, every_us, _ = map(int, self.hashes["settings"].get("limits", b"0|0|0").split(b"|"))
@@ -92,6 +97,7 @@ class Dump:
         return {
             **{name: [uid for uid in self.lists[name] if uid in self.hashes["body"]] for name in LISTS[:5]},
             **{name: self.zsets[name] for name in ("due", "held", "dead")},
+            "waiting": [uid for _, _, uid in self.in_line],
             "running": self.hashes["running"],
         }
 
@@ -119,7 +125,9 @@ def check(dump: Dump, *, token_taken: bool = False) -> None:
     _the_counts_add_up(dump)
     _suspects_are_apart(dump)
     _keys_and_orders_belong_to_unfinished_tasks(dump)
+    _lines_are_for_what_is_taken(dump)
     assert len(dump.lists["wake"]) <= 1
+    _lines_are_for_what_is_taken(dump)
     _ready_work_wakes_somebody(dump, token_taken=token_taken)
     assert len({key_slot(key) for key in dump.keys}) == 1
 
@@ -182,6 +190,15 @@ def _keys_and_orders_belong_to_unfinished_tasks(dump: Dump) -> None:
     assert set(dump.hashes["cancels"]) <= set(dump.hashes["running"])
     assert set(dump.zsets["expiry"]) <= unfinished
     assert set(dump.hashes["progress"]) <= unfinished
+
+
+def _lines_are_for_what_is_taken(dump: Dump) -> None:
+    members = {"\n".join(place).encode() for place in dump.in_line}
+    assert members == set(dump.hashes["line_of"].values())
+    assert all(place.decode().endswith(f"\n{uid}") for uid, place in dump.hashes["line_of"].items())
+    for line, _, uid in dump.in_line:
+        assert line[1:] in dump.hashes["unique"], "in line for a key that nobody has"
+        assert uid not in dump.hashes["unique_of"]
 
 
 def _ready_work_wakes_somebody(dump: Dump, *, token_taken: bool) -> None:

@@ -90,7 +90,7 @@ def test_reading_writes_nothing(station: Station, worker: Worker) -> None:
 
 def test_everything_is_counted_where_it_is(station: Station, worker: Worker, other: Worker) -> None:
     assert worker.stats() == dict.fromkeys(
-        ("ready", "suspects", "due", "held", "running", "finished", "dead", "workers", "paused"), 0
+        ("ready", "suspects", "due", "held", "waiting", "running", "finished", "dead", "workers", "paused"), 0
     )
     for priority in range(4):
         worker.put(2, priority=priority)
@@ -106,6 +106,7 @@ def test_everything_is_counted_where_it_is(station: Station, worker: Worker, oth
         "suspects": 0,
         "due": 4,
         "held": 1,
+        "waiting": 0,
         "running": 1,
         "finished": 1,
         "dead": 1,

@@ -153,6 +153,8 @@ def decode_task(queue: str, uid: str, reply: list[bytes], lease: Lease | None = 
             details["eta"] = _from_ms(float(detail))
         elif state == b"held":
             details["held_reason"] = detail.decode().partition("|")[2]
+        elif state == b"waiting":
+            details["held_reason"] = f"waits for the unique key {detail.decode()[1:]!r}"
     return _task(
         queue,
         uid,

@@ -60,7 +60,8 @@ class Producing(Opened):
             expires_in: seconds from now after which a task that has not started is not wanted any more.
             unique_key: taken until the task has ended; no other task of the queue has it meanwhile.
             unique: when the key is taken: "drop" enqueues nothing and returns the id of the task that has it;
-                "replace" cancels that task and takes its place, unless it is running or held, else drops.
+                "replace" cancels that task and takes its place, unless it is running or held, else drops; "serial"
+                waits until that task has ended for good, first come, first served.
             task_id: the caller's own id, letters, digits, `_-`, at most 128. The same `task_id` in the same queue is
                 the same task: enqueued again within 24 hours, or while it lives, it adds nothing.
             tags: up to 20 words to find it by.

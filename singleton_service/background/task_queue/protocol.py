@@ -265,7 +265,7 @@ class Protocol:
     @staticmethod
     def counted(reply: list[Any]) -> dict[str, int]:
         """Read the answer of stats."""
-        names = ("ready", "suspects", "due", "held", "running", "finished", "dead", "workers", "paused")
+        names = ("ready", "suspects", "due", "held", "waiting", "running", "finished", "dead", "workers", "paused")
         counts = {name: int(reply[n]) for n, name in enumerate(names)}
         for n in range(len(names), len(reply), 2):
             counts[f"total_{reply[n].decode()}"] = int(reply[n + 1])

@@ -169,7 +169,7 @@ class Reading(Opened):
             "tasks_cancelled": total("total_cancelled"),
             "tasks_expired": total("total_expired"),
             "tasks_revived": total("total_revived"),
-            "pending_tasks": total("ready", "suspects"),
+            "pending_tasks": total("ready", "suspects", "waiting"),
             "delayed_tasks": total("due"),
             "running_tasks": total("running"),
             "held_tasks": total("held"),

@@ -1,13 +1,13 @@
 -- Fail tasks for good, if the caller still holds them. A dead task keeps its body and its errors.
 --
--- keys:    running owned attempts errors reasons cancels expiry progress unique unique_of dead counters waiters full wake
+-- keys:    running owned attempts errors reasons cancels expiry progress unique unique_of dead counters waiters full wake waiting line_of due
 -- args:    again ended_channel
 -- items:   uid lease error
 -- returns: a string of 1 and 0 per item: was it the caller's
 --
 -- again: "1" when an earlier answer may have been lost; a death of this very error under this very lease counts as a
 -- yes (a third crash is noted under the lease, too, but with an error of its own).
--- include: time wake leases attempts repeats errors burial unique closing room endings
+-- include: time wake leases attempts repeats errors burial lines unique closing room endings
 
 local now_ms = server_time()
 local mine, answer, uids = give_up(FIRST_ITEM, 3)

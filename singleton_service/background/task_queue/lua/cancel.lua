@@ -1,10 +1,10 @@
 -- Cancel tasks: those that do not run end now; those that do are not run again, and their worker is told.
 --
--- keys:    body due held running attempts errors reasons cancels expiry progress unique unique_of results finished dead counters waiters
+-- keys:    body due held running attempts errors reasons cancels expiry progress unique unique_of results finished dead counters waiters waiting line_of wake
 -- args:    result_ttl_ms ended_channel
 -- items:   uid
 -- returns: a string per item: 0 unknown or ended, 1 cancelled, 2 running and told
--- include: time traits expired unique unstarted endings
+-- include: time wake traits expired lines unique unstarted endings
 
 local now_ms = server_time()
 local verdict, ended = {}, {}

@@ -1,13 +1,13 @@
 -- Finish tasks with their results, if the caller still holds them.
 --
--- keys:    running owned body attempts errors reasons cancels expiry progress unique unique_of results finished counters waiters full wake
+-- keys:    running owned body attempts errors reasons cancels expiry progress unique unique_of results finished counters waiters full wake waiting line_of due
 -- args:    again ttl_ms max_results ended_channel
 -- items:   uid lease record
 -- returns: a string of 1 and 0 per item: was it the caller's
 --
 -- again: "1" when an earlier answer may have been lost; then a result of this very lease counts as a yes.
 -- Invariant: a lease is good for one finish. Begins with deletes, so a full server can still be drained.
--- include: time wake leases batch repeats unique closing room endings
+-- include: time wake leases batch repeats lines unique closing room endings
 
 local now_ms = server_time()
 local mine, answer, uids = give_up(FIRST_ITEM, 3)

@@ -1,18 +1,18 @@
 -- Add tasks to a queue: ready now, or due later. Each uid is added once, however often it is sent.
 --
--- keys:    body ready[4] due held seen results finished running attempts errors reasons expiry progress unique unique_of wake counters waiters
+-- keys:    body ready[4] due held seen results finished running attempts errors reasons expiry progress unique unique_of wake counters waiters waiting line_of
 -- args:    again seen_for_ms result_ttl_ms ended_channel
 -- items:   uid when blob
 -- returns: how many were new, then number (from 1) and uid for each item that another task stands for
 --
 -- again: "1" when an earlier answer may have been lost. when: "0" now, "+ms" from now, "=ms" since 1970; for a body that
 -- says so followed by ";ms until it expires;what to do about its unique key" (drop: the task that has it stands for the
--- new one; replace: that one is cancelled, if it does not run).
+-- new one; replace: that one is cancelled, if it does not run; serial: the new one waits in line for the key).
 -- A uid that begins with "=" was given by the caller or a schedule and is remembered in `seen`.
 -- Invariant: a uid in ready or due has a body. The first write is the HSET, so a full server refuses cleanly.
--- include: time ready wake traits expired batch unique unstarted endings
+-- include: time ready wake traits expired batch lines unique unstarted endings
 
-local now_ms = server_time()
+local now_ms, now_us = server_time()
 
 local function is_known(uid, named)
     if named and redis.call("ZSCORE", seen, uid) then
@@ -26,8 +26,12 @@ end
 local function holder_of(key, mode)
     local uid = redis.call("HGET", unique, key)
     local blob = uid and redis.call("HGET", body, uid)
-    if not blob or has_expired(uid, blob, now_ms) then
-        return nil, blob and uid, "e"
+    if not blob then
+        return nil
+    end
+    if has_expired(uid, blob, now_ms) then
+        local _, successor = first_in_line("u" .. key)
+        return successor, uid, "e"
     end
     local is_waiting = redis.call("HEXISTS", running, uid) == 0 and not redis.call("ZSCORE", held, uid)
     if mode == "replace" and is_waiting then
@@ -37,7 +41,7 @@ local function holder_of(key, mode)
 end
 
 local bodies, fresh, twice, named_ids = {}, {}, {}, {}
-local answer, keys_taken, over, expiries = { 0 }, {}, {}, {}
+local answer, keys_taken, over, expiries, key_awaited = { 0 }, {}, {}, {}, {}
 for i = FIRST_ITEM, #ARGV, 3 do
     local uid, blob = ARGV[i], ARGV[i + 2]
     local named = string.byte(uid, 1) == EQUALS
@@ -50,7 +54,9 @@ for i = FIRST_ITEM, #ARGV, 3 do
             if not holder then
                 holder, gone, state = holder_of(key, mode)
             end
-            if holder then
+            if holder and mode == "serial" then
+                key_awaited[uid] = key
+            elseif holder then
                 wanted = false
                 answer[#answer + 1] = (i - FIRST_ITEM) / 3 + 1
                 answer[#answer + 1] = holder
@@ -82,31 +88,39 @@ if #fresh == 0 then
 end
 in_chunks("HSET", body, bodies)
 
-for _, ended in ipairs(over) do
-    end_unstarted(ended[1], redis.call("HGET", body, ended[1]), ended[2], now_ms, result_ttl_ms)
-    tell_waiters({ ended[1] })
-end
+-- First the keys, then the ends of those that had them: so nobody who waits in line has the key in between.
 for key, uid in pairs(keys_taken) do
     redis.call("HSET", unique, key, uid)
     redis.call("HSET", unique_of, uid, key)
 end
+for _, ended in ipairs(over) do
+    end_unstarted(ended[1], redis.call("HGET", body, ended[1]), ended[2], now_ms, result_ttl_ms)
+    tell_waiters({ ended[1] })
+end
 in_chunks("ZADD", expiry, expiries)
 
 local earliest = redis.call("ZRANGE", due, 0, 0, "WITHSCORES")[2]
-local lists, later, sooner = { [0] = {}, {}, {}, {} }, {}, false
-for _, i in ipairs(fresh) do
+local lists, later, somebody_is_needed = { [0] = {}, {}, {}, {} }, {}, false
+for n, i in ipairs(fresh) do
     local when = string.match(ARGV[i + 1], "^[^;]*")
-    if when == "0" then
+    local key = key_awaited[ARGV[i]]
+    if when == "0" and not key then
+        somebody_is_needed = true
         local list = lists[tonumber(string.sub(ARGV[i + 2], 2, 2))]
         list[#list + 1] = ARGV[i]
     else
-        local at_ms = tonumber(string.sub(when, 2))
-        if string.sub(when, 1, 1) == "+" then
+        local at_ms = tonumber(string.sub(when, 2)) or 0
+        if string.sub(when, 1, 1) ~= "=" then
             at_ms = now_ms + at_ms
         end
-        later[#later + 1] = digits(at_ms)
-        later[#later + 1] = ARGV[i]
-        sooner = sooner or not earliest or at_ms < tonumber(earliest)
+        if key then
+            stand_in_line("u" .. key, arrival(now_us, n) .. "|" .. digits(at_ms), ARGV[i])
+        else
+            later[#later + 1] = digits(at_ms)
+            later[#later + 1] = ARGV[i]
+            -- Somebody must hear of a new earliest due time, or all would sleep past it.
+            somebody_is_needed = somebody_is_needed or not earliest or at_ms < tonumber(earliest)
+        end
     end
 end
 for priority = 0, 3 do
@@ -119,8 +133,7 @@ if #named_ids > 0 then
     in_chunks("ZREM", seen, old)
 end
 redis.call("HINCRBY", counters, "enqueued", #fresh)
--- Somebody must hear of a new earliest due time, or all would sleep past it.
-if sooner or #later < 2 * #fresh then
+if somebody_is_needed then
     wake_one()
 end
 answer[1] = #fresh

@@ -1,6 +1,6 @@
 -- Lease up to max_count ready tasks to a worker, after moving what is due to ready.
 --
--- keys:    body ready[4] suspects due held running owned workers attempts errors reasons expiry progress unique unique_of results finished settings full counters waiters wake
+-- keys:    body ready[4] suspects due held running owned workers attempts errors reasons expiry progress unique unique_of results finished settings full counters waiters wake waiting line_of
 -- args:    worker lease_ms max_count start_count take_suspect result_ttl_ms ended_channel
 -- returns: fence, ms until another task may start (-1: none in sight), then uid, blob, attempts per task
 --
@@ -9,7 +9,7 @@
 -- Invariant: a uid leaves a ready list only for `running` (or because it has no body: a tombstone).
 -- A paused queue gives nothing, one with limits no more than they allow. What has expired ends here instead of running.
 -- Begins with a delete, so a full server can still be drained.
--- include: time ready wake traits expired limits sight attempts batch unique unstarted endings
+-- include: time ready wake traits expired limits sight attempts batch lines unique unstarted endings
 
 local PROMOTED, ROUNDS = 100, 100
 -- Ends take when there are that many bytes. It begins with small portions, so that large bodies can't come to much more:
@@ -56,6 +56,7 @@ local function is_elsewhere(uid)
     taken[uid] = true
     return twice
         or redis.call("HEXISTS", running, uid) == 1
+        or redis.call("HEXISTS", line_of, uid) == 1
         or redis.call("ZSCORE", due, uid)
         or redis.call("ZSCORE", held, uid)
 end

@@ -1,12 +1,12 @@
 -- Renew all leases of a worker at once, and tell it what it should know.
 --
--- keys:    ready[4] suspects due held running owned workers wake body attempts errors reasons expiry progress unique unique_of results finished settings full counters waiters
+-- keys:    ready[4] suspects due held running owned workers wake body attempts errors reasons expiry progress unique unique_of results finished settings full counters waiters waiting line_of
 -- args:    worker lease_ms result_ttl_ms ended_channel
 -- returns: number of tasks it owns, ms until there is work (0: now, -1: none in sight), then workers whose lease ended
 --
 -- Ends what has expired, a bounded lot a beat. Heals a wake-up token that was lost with the dispatcher that took it.
 -- Begins with a delete, so a full server takes no lease from whoever is at work.
--- include: time wake traits expired limits sight unique unstarted endings
+-- include: time wake traits expired limits sight lines unique unstarted endings
 
 local SWEPT = 100
 

@@ -1,9 +1,9 @@
 -- Cancel what has not started, a bounded lot at a time.
 --
--- keys:    body ready[4] suspects due held attempts errors reasons expiry progress unique unique_of results finished counters waiters
+-- keys:    body ready[4] suspects due held attempts errors reasons expiry progress unique unique_of results finished counters waiters waiting line_of wake
 -- args:    result_ttl_ms limit ended_channel
 -- returns: how many were cancelled, whether there may be more
--- include: time unique unstarted endings
+-- include: time wake lines unique unstarted endings
 
 local now_ms = server_time()
 local ended, seen_here = {}, 0
@@ -23,6 +23,12 @@ local function cancel(uids, from_list)
     end
 end
 
+-- Those in line first, so that what they wait for is handed to nobody.
+local in_line = redis.call("ZRANGE", waiting, 0, limit - 1)
+for n, member in ipairs(in_line) do
+    in_line[n] = string.match(member, "[^\n]*$")
+end
+cancel(in_line, false)
 for _, list in ipairs({ suspects, ready[1], ready[2], ready[3], ready[4] }) do
     if seen_here < tonumber(limit) then
         cancel(redis.call("LPOP", list, limit - seen_here) or {}, true)

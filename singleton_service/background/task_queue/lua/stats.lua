@@ -1,7 +1,7 @@
 -- Count what is in a queue, in constant time.
 --
--- keys:    ready[4] suspects due held running finished dead workers settings counters
--- returns: ready, suspects, due, held, running, finished, dead, workers, paused, then name and value of each counter
+-- keys:    ready[4] suspects due held waiting running finished dead workers settings counters
+-- returns: ready, suspects, due, held, waiting, running, finished, dead, workers, paused, then name and value of each counter
 
 local answer = { 0, redis.call("LLEN", suspects) }
 for priority = 1, 4 do
@@ -9,7 +9,7 @@ for priority = 1, 4 do
 end
 -- Tombstones of cancelled and expired tasks still stand in the lists, suspects' in theirs.
 answer[1] = math.max(0, answer[1] - (tonumber(redis.call("HGET", counters, "tombstones") or "0")))
-for _, zset in ipairs({ due, held }) do
+for _, zset in ipairs({ due, held, waiting }) do
     answer[#answer + 1] = redis.call("ZCARD", zset)
 end
 answer[#answer + 1] = redis.call("HLEN", running)

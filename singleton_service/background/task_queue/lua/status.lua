@@ -1,10 +1,10 @@
 -- Read tasks as they stand now.
 --
--- keys:    body due held reasons running attempts errors expiry progress results finished dead
+-- keys:    body due held waiting line_of reasons running attempts errors expiry progress results finished dead
 -- items:   uid
 -- returns: per item: state, blob or record, detail, attempts, errors, progress ("" each when there is none)
 --
--- detail: when an expired one did (ms), the lease of a running task, the due ms of a due one, "ms|reason" of a held one, ms of death of a dead one.
+-- detail: when an expired one did (ms), the lease of a running task, the due ms of a due one, "ms|reason" of a held one, the line of a waiting one, ms of death of a dead one.
 -- include: time traits expired
 
 local now_ms = server_time()
@@ -39,6 +39,10 @@ local function state_of(uid, blob)
     local look_ms = redis.call("ZSCORE", held, uid)
     if look_ms then
         return "held", look_ms .. "|" .. string.match(redis.call("HGET", reasons, uid) or "||", "^%d*|%d*|(.*)$")
+    end
+    local place = redis.call("HGET", line_of, uid)
+    if place and redis.call("ZSCORE", waiting, place) then
+        return "waiting", string.match(place, "^[^\n]*")
     end
     return "ready", ""
 end

@@ -1,4 +1,6 @@
--- A unique key belongs to one unfinished task. Two hashes, each the other's inverse. Needs keys: unique unique_of.
+-- A unique key belongs to one unfinished task. Two hashes, each the other's inverse.
+-- Who waits in line for the key has it next, and is due from then on: fetch finds it there.
+-- Needs keys: unique unique_of waiting line_of due wake; include: lines wake.
 local function release_unique(uids)
     if redis.call("EXISTS", unique_of) == 0 then
         return
@@ -10,6 +12,15 @@ local function release_unique(uids)
             -- Only what is its own: the key may have gone to another task meanwhile.
             if redis.call("HGET", unique, key) == uid then
                 redis.call("HDEL", unique, key)
+                local rank, successor, member = first_in_line("u" .. key)
+                if successor then
+                    redis.call("ZREM", waiting, member)
+                    redis.call("HDEL", line_of, successor)
+                    redis.call("HSET", unique, key, successor)
+                    redis.call("HSET", unique_of, successor, key)
+                    redis.call("ZADD", due, string.match(rank, "%d+$"), successor)
+                    wake_one()
+                end
             end
         end
     end

@@ -1,11 +1,16 @@
 -- Ending a task that does not run: cancelled ("x") or expired ("e"). Its place in a ready list stays as a tombstone,
 -- which fetch passes over: taking one out of the middle of a list costs as much as the list is long.
--- Needs keys: body due held reasons attempts errors expiry progress results finished counters waiters unique unique_of;
+-- Needs keys: body due held waiting line_of reasons attempts errors expiry progress results finished counters waiters unique unique_of;
 -- include: time unique.
 local COUNTER = { ["x"] = "cancelled", ["e"] = "expired" }
 
 local function end_unstarted(uid, blob, state, now_ms, ttl_ms)
     local waited = redis.call("ZREM", due, uid) + redis.call("ZREM", held, uid)
+    local place = redis.call("HGET", line_of, uid)
+    if place then
+        waited = waited + redis.call("ZREM", waiting, place)
+        redis.call("HDEL", line_of, uid)
+    end
     if waited == 0 then
         redis.call("HINCRBY", counters, "tombstones", 1)
     end
