@@ -149,8 +149,8 @@ MUTANTS = (
     Mutant(
         "a repeated enqueue is recognised",
         f"{_QUEUE}/lua/enqueue.lua",
-        'return (named or again == "1")',
-        "return named",
+        "not twice[uid] and not is_known(uid, named)",
+        "not twice[uid] and not (named and is_known(uid, named))",
         "enqueue_answers_lost",
         "ran twice",
     ),

@@ -118,9 +118,9 @@ class Worker:
         """Send a command."""
         return self.station.link.run([command])[0]
 
-    def enqueue(self, *uids: str, when: bytes = NOW, priority: int = 1, again: bool = False) -> int:
+    def enqueue(self, *uids: str, when: bytes = NOW, priority: int = 1) -> int:
         """Enqueue tasks with these uids."""
-        return int(self.say(self.speak.enqueue([(uid, when, body(uid, priority)) for uid in uids], again=again))[0])
+        return int(self.say(self.speak.enqueue([(uid, when, body(uid, priority)) for uid in uids]))[0])
 
     def enqueue_with(
         self,
@@ -130,12 +130,11 @@ class Worker:
         unique: str | None = None,
         mode: str = "drop",
         expires_ms: int | None = None,
-        again: bool = False,
     ) -> str:
         """Enqueue one task with a unique key, an expiry or both, and return the uid it goes by."""
         written = encode_body(uid, b"{}", 1, 0, 3, unique_key=unique, expires=expires_ms is not None)
         expiry = b"" if expires_ms is None else b"%d" % expires_ms
-        reply = self.say(self.speak.enqueue([(uid, b"%b;%b;%b" % (when, expiry, mode.encode()), written)], again=again))
+        reply = self.say(self.speak.enqueue([(uid, b"%b;%b;%b" % (when, expiry, mode.encode()), written)]))
         return self.speak.enqueued(reply, [uid])[0]
 
     def cancel(self, *uids: str) -> bytes:

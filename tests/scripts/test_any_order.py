@@ -82,7 +82,7 @@ class TwoWorkers(RuleBasedStateMachine):
     def enqueue_again(self, pick: int) -> None:
         new = new_uid(1)
         repeated = self.enqueued[pick % len(self.enqueued) :][:3] if self.enqueued else []
-        assert self.worker("w").enqueue(*repeated, new, new, again=True) == 1
+        assert self.worker("w").enqueue(*repeated, new, new) == 1
         self.enqueued.append(new)
 
     @rule(

@@ -59,7 +59,7 @@ def test_a_repeated_enqueue_adds_nothing_wherever_the_task_is(station: Station, 
     uid = new_uid(1)
 
     def repeat() -> int:
-        added = worker.enqueue(uid, again=True)
+        added = worker.enqueue(uid)
         station.check()
         return added
 
@@ -85,18 +85,28 @@ def test_a_repeated_enqueue_does_not_wake_a_failed_task(station: Station, worker
     worker.enqueue(uid)
     (lease,) = worker.take()
     worker.bury(lease)
-    assert worker.enqueue(uid, again=True) == 0
+    assert worker.enqueue(uid) == 0
     assert worker.state(uid) == "dead"
 
 
 def test_of_a_repeated_batch_only_what_is_missing_goes_in(station: Station, worker: Worker) -> None:
     first, second = new_uid(1), new_uid(1)
     worker.enqueue(first)
-    assert worker.enqueue(first, second, again=True) == 1
+    assert worker.enqueue(first, second) == 1
     assert station.check().ready == [first, second]
 
 
-def test_a_callers_own_id_is_one_task_without_saying_again(station: Station, worker: Worker) -> None:
+def test_a_batch_that_comes_late_after_its_repeat_adds_nothing(station: Station, worker: Worker) -> None:
+    # More than are looked up one by one, and more than one page.
+    names = worker.put(1000)
+    worker.complete(*worker.take(500))
+    assert worker.enqueue(*names) == 0
+    station.check()
+    assert worker.enqueue(*names[:20], new_uid(1)) == 1
+    assert len(station.check().ready) == 501
+
+
+def test_a_callers_own_id_is_one_task(station: Station, worker: Worker) -> None:
     uid = given_uid("invoice-1")
     assert worker.enqueue(uid) == 1
     assert worker.enqueue(uid) == 0

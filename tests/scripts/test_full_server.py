@@ -59,7 +59,7 @@ def test_a_refused_task_goes_in_when_there_is_room_again(station: Station, worke
     with pytest.raises(QueueUnavailableError):
         worker.enqueue(uid)
     make_room(station)
-    assert worker.enqueue(uid, again=True) == 1
+    assert worker.enqueue(uid) == 1
 
 
 def test_what_is_there_can_be_fetched_and_finished(station: Station, worker: Worker) -> None:

@@ -154,7 +154,7 @@ def test_a_unique_key_is_one_unfinished_tasks(station: Station, worker: Worker) 
     first, second = new_uid(1), new_uid(1)
     assert worker.enqueue_with(first, unique="k") == first
     assert worker.enqueue_with(second, unique="k") == first
-    assert worker.enqueue_with(first, unique="k", again=True) == first
+    assert worker.enqueue_with(first, unique="k") == first
     assert worker.enqueue_with(second, unique="other") == second
     assert station.check().counters["enqueued"] == 2
 

@@ -168,7 +168,7 @@ class Producing(Opened):
         queue = batch[0].queue
         protocol = client.protocol(queue)
         items = [(task.uid, task.when, task.body) for task in batch]
-        reply = client.persist(queue, lambda again: protocol.enqueue(items, again=again))
+        reply = client.persist(queue, lambda _again: protocol.enqueue(items))
         return [join_id(queue, uid) for uid in protocol.enqueued(reply, [task.uid for task in batch])]
 
 

@@ -89,11 +89,11 @@ class Protocol:
             "ended_channel": self.keys.ended_channel,
         }
 
-    def enqueue(self, items: Iterable[tuple[str, bytes, bytes]], *, again: bool = False) -> Command:
+    def enqueue(self, items: Iterable[tuple[str, bytes, bytes]]) -> Command:
         """Items are (uid, when, body), see enqueue.lua; `enqueued` reads the answer."""
         script = self._scripts.enqueue
         flat = [part for item in items for part in item]
-        return script.command(self.keys, flat, again=int(again), seen_for_ms=SEEN_FOR_MS, **self._endings)
+        return script.command(self.keys, flat, seen_for_ms=SEEN_FOR_MS, **self._endings)
 
     @staticmethod
     def enqueued(reply: list[Any], uids: Sequence[str]) -> list[str]:

@@ -1,12 +1,12 @@
 -- Add tasks to a queue: ready now, or due later. Each uid is added once, however often it is sent.
 --
 -- keys:    body ready[4] due held seen results finished running attempts errors reasons expiry progress unique unique_of wake counters waiters waiting line_of
--- args:    again seen_for_ms result_ttl_ms ended_channel
+-- args:    seen_for_ms result_ttl_ms ended_channel
 -- items:   uid when blob
 -- returns: how many were new, then number (from 1) and uid for each item that another task stands for
 --
--- again: "1" when an earlier answer may have been lost. when: "0" now, "+ms" from now, "=ms" since 1970; for a body that
--- says so followed by ";ms until it expires;what to do about its unique key" (drop: the task that has it stands for the
+-- when: "0" now, "+ms" from now, "=ms" since 1970; for a body that says so followed by
+-- ";ms until it expires;what to do about its unique key" (drop: the task that has it stands for the
 -- new one; replace: that one is cancelled, if it does not run; serial: the new one waits in line for the key).
 -- A uid that begins with "=" was given by the caller or a schedule and is remembered in `seen`.
 -- Invariant: a uid in ready or due has a body. The first write is the HSET, so a full server refuses cleanly.
@@ -14,12 +14,29 @@
 
 local now_ms, now_us = server_time()
 
+-- A uid that lives or has ended is known however it comes again: a call may arrive late, after its own repeat.
+-- Of many that is asked at once, by pages.
+local MANY, PAGE = 8, 3 * CHUNK
+local known = #ARGV >= FIRST_ITEM + 3 * MANY and {}
+for first = FIRST_ITEM, known and #ARGV or 0, PAGE do
+    local uids = {}
+    for i = first, math.min(first + PAGE - 1, #ARGV), 3 do
+        uids[#uids + 1] = ARGV[i]
+    end
+    for _, hash in ipairs({ body, results }) do
+        for n, found in ipairs(redis.call("HMGET", hash, unpack(uids))) do
+            known[uids[n]] = known[uids[n]] or found
+        end
+    end
+end
+
 local function is_known(uid, named)
     if named and redis.call("ZSCORE", seen, uid) then
         return true
+    elseif known then
+        return known[uid]
     end
-    return (named or again == "1")
-        and (redis.call("HEXISTS", body, uid) == 1 or redis.call("HEXISTS", results, uid) == 1)
+    return redis.call("HEXISTS", body, uid) == 1 or redis.call("HEXISTS", results, uid) == 1
 end
 
 -- Who has the key, unless that task has expired or may be replaced.
