@@ -147,8 +147,8 @@ def test_the_key_of_an_expired_task_is_its_successors(station: Station, worker: 
 def test_a_repeated_enqueue_stands_in_line_once(station: Station, worker: Worker) -> None:
     put_in_line(worker, 1)
     uid = new_uid(1)
-    for again in (False, True, True):
-        worker.enqueue_with(uid, unique="k", mode="serial", again=again)
+    for _ in range(3):
+        worker.enqueue_with(uid, unique="k", mode="serial")
     assert len(station.check().in_line) == 1
 
 
