@@ -20,6 +20,7 @@ from singleton_service.background.config import ConfigService
 from singleton_service.background.scheduler import SchedulerService
 from singleton_service.background.task_queue import (
     NotAcceptingError,
+    QueueFullError,
     QueueUnavailableError,
     TaskQueueService,
     TaskStatus,
@@ -38,6 +39,7 @@ __all__ = ["lifespan", "router"]
 NUM_WORKERS = 4
 # Name, numbers, quotes and escapes around a payload that is itself just within its limit.
 ROOM_AROUND_PAYLOAD_BYTES = 64 * 1024
+_NOT_NOW = (NotAcceptingError, QueueFullError, QueueUnavailableError)
 
 
 class NewTask(BaseModel):
@@ -132,7 +134,7 @@ class _QueueRoute(APIRoute):
                 return await handle(request)
             except RequestValidationError as error:
                 raise _without_input(error) from error
-            except (NotAcceptingError, QueueUnavailableError, ServiceInitializationError) as error:
+            except (*_NOT_NOW, ServiceInitializationError) as error:
                 raise HTTPException(503, str(error)) from error
 
         return answer
@@ -142,7 +144,7 @@ router = APIRouter(
     lifespan=lifespan,
     route_class=_QueueRoute,
     tags=["tasks"],
-    responses={503: {"description": "The queue's server is not there, or this process takes in no more tasks"}},
+    responses={503: {"description": "The queue can't be reached or is full, or this process takes in no more tasks"}},
 )
 
 

@@ -9,7 +9,14 @@ import pytest
 
 import singleton_service
 from singleton_service.background.scheduler import SchedulerService
-from singleton_service.background.task_queue import NotAcceptingError, TaskQueueService, TaskRequest, task
+from singleton_service.background.task_queue import (
+    EnqueueError,
+    NotAcceptingError,
+    QueueFullError,
+    TaskQueueService,
+    TaskRequest,
+    task,
+)
 
 Queue = type[TaskQueueService]
 
@@ -68,3 +75,78 @@ def test_a_schedule_that_comes_due_meanwhile_is_fired_when_accepting_is_resumed(
 
     queue.resume_accepting_tasks()
     until(lambda: any(task.schedule_id == schedule_id for task in queue.list_tasks().tasks))
+
+
+@pytest.fixture
+def limited(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Queue:
+    monkeypatch.setenv("TASKS_MAX_BACKLOG", "1500")
+    return queue
+
+
+def test_a_full_queue_refuses_and_says_why_and_what_to_do(limited: Queue) -> None:
+    ids = limited.enqueue_many([TaskRequest("x") for _ in range(1500)])
+    with pytest.raises(QueueFullError, match=r"'default' holds 1,500 .* TASKS_MAX_BACKLOG allows 1,500.*wait_for_room"):
+        limited.enqueue_task("x")
+    limited.enqueue_task("x", queue="low")
+    assert limited.cancel_task(ids[7])
+    limited.enqueue_task("x")
+    with pytest.raises(QueueFullError) as refused:
+        limited.enqueue_many([TaskRequest("x")])
+    assert (refused.value.queue, refused.value.limit, refused.value.unstarted) == ("default", 1500, 1500)
+
+
+def test_of_a_batch_what_fits_goes_in_and_is_told(limited: Queue) -> None:
+    with pytest.raises(EnqueueError, match="1500 tasks were enqueued") as refused:
+        limited.enqueue_many([TaskRequest("x", {"n": n}) for n in range(2300)])
+    assert isinstance(refused.value.__cause__, QueueFullError)
+    accepted = refused.value.accepted
+    assert len(accepted) == limited.get_queue_stats()["tasks_queued"] == 1500
+    numbers = []
+    for task_id in (accepted[0], accepted[999], accepted[-1]):
+        there = limited.get_task_status(task_id)
+        assert there is not None
+        numbers.append(there.payload["n"])
+    assert numbers == [0, 999, 1499], "in the order given"
+
+
+def test_who_waits_for_room_gets_in_as_it_comes(limited: Queue, in_thread: Any, until: Any) -> None:
+    limited.enqueue_many([TaskRequest("x") for _ in range(1500)])
+    more: list[str] = []
+    in_thread(lambda: more.extend(limited.enqueue_many([TaskRequest("y") for _ in range(20)], wait_for_room=30)))
+    for n in range(20):
+        until(lambda n=n: limited.get_queue_stats()["tasks_queued"] == 1500 + n)
+        assert limited.get_next_task(timeout=5) is not None
+    until(lambda: len(more) == 20)
+    with pytest.raises(QueueFullError):
+        limited.enqueue_task("x", wait_for_room=0.05)
+    with pytest.raises(ValueError, match="wait_for_room -1"):
+        limited.enqueue_task("x", wait_for_room=-1)
+
+
+def test_who_waits_for_room_is_told_when_the_process_stops_accepting(limited: Queue, in_thread: Any) -> None:
+    limited.enqueue_many([TaskRequest("x") for _ in range(1500)])
+
+    def wait() -> None:
+        with pytest.raises(NotAcceptingError):
+            limited.enqueue_task("x", wait_for_room=30)
+
+    waiting = in_thread(wait)
+    limited.stop_accepting_tasks()
+    waiting.join(10)
+    assert not waiting.is_alive()
+
+
+def test_a_schedule_that_finds_the_queue_full_warns_and_is_fired_when_there_is_room(
+    limited: Queue, until: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    limited.enqueue_many([TaskRequest("x") for _ in range(1500)])
+    schedule_id = SchedulerService.schedule_task("tick", {}, "every second")
+    with caplog.at_level(logging.WARNING):
+        SchedulerService.start_scheduler()
+        until(lambda: SchedulerService.get_scheduler_stats()["scheduler_errors"])
+    assert "TASKS_MAX_BACKLOG allows 1,500" in caplog.text
+    assert "Traceback" not in caplog.text
+    assert limited.get_next_task(timeout=5) is not None
+    until(lambda: SchedulerService.get_scheduler_stats()["jobs_executed"])
+    (job,) = [job for job in SchedulerService.get_scheduled_jobs() if job["id"] == schedule_id]
+    assert limited.get_task_status(job["last_task_id"]) is not None

@@ -10,7 +10,7 @@ from singleton_service.background.task_queue.checks import check_limits
 from singleton_service.background.task_queue.codec import STATUS_WIDTH, encode_body
 from singleton_service.background.task_queue.ids import new_uid
 from singleton_service.background.task_queue.link import Link
-from singleton_service.background.task_queue.protocol import Beat, Fetched, Limits, Protocol
+from singleton_service.background.task_queue.protocol import Beat, Enqueued, Fetched, Limits, Protocol
 from singleton_service.background.task_queue.scripts import load_scripts
 
 from .invariants import Dump, check
@@ -135,7 +135,13 @@ class Worker:
         written = encode_body(uid, b"{}", 1, 0, 3, unique_key=unique, expires=expires_ms is not None)
         expiry = b"" if expires_ms is None else b"%d" % expires_ms
         reply = self.say(self.speak.enqueue([(uid, b"%b;%b;%b" % (when, expiry, mode.encode()), written)]))
-        return self.speak.enqueued(reply, [uid])[0]
+        (found,) = self.speak.enqueued(reply, [uid]).uids
+        assert found is not None, "refused"
+        return found
+
+    def offer(self, *uids: str) -> Enqueued:
+        """Enqueue tasks with these uids where there is a limit."""
+        return self.speak.enqueued(self.say(self.speak.enqueue([(uid, NOW, body(uid)) for uid in uids])), uids)
 
     def cancel(self, *uids: str) -> bytes:
         """Cancel tasks."""

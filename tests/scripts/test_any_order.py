@@ -71,6 +71,19 @@ class TwoWorkers(RuleBasedStateMachine):
     def enqueue(self, number: int, priority: int, delay_ms: int) -> None:
         self.enqueued += self.worker("w").put(number, priority=priority, when=b"+%d" % delay_ms if delay_ms else b"0")
 
+    @rule(number=st.integers(1, 4), limit=st.integers(1, 8))
+    def enqueue_below_a_limit(self, number: int, limit: int) -> None:
+        dump = self.station.dump()
+        unstarted = len(dump.bodies) - len(dump.hashes["running"]) - len(dump.zsets["dead"])
+        self.station.limit(max_backlog=limit)
+        uids = [new_uid(1) for _ in range(number)]
+        offered = self.worker("w").offer(*uids)
+        self.station.limit(max_backlog=0)
+        fits = max(0, min(number, limit - unstarted))
+        assert offered.uids == uids[:fits] + [None] * (number - fits)
+        assert offered.unstarted == (0 if fits == number else max(limit, unstarted))
+        self.enqueued += uids[:fits]
+
     @rule(n=st.integers(0, 3), priority=st.integers(0, 3))
     def enqueue_named(self, n: int, priority: int) -> None:
         uid = given_uid(f"named-{n}")

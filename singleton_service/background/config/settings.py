@@ -89,6 +89,12 @@ class Settings(BaseSettings):
         le=536_870_912,
         description="Largest payload of a task, as JSON.",
     )
+    max_backlog: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000_000,
+        description="How many tasks that have not started a queue may hold before it refuses more; 0: any number.",
+    )
     result_ttl_seconds: float = Field(
         default=86_400,
         ge=0,

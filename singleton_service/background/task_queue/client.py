@@ -54,6 +54,7 @@ class QueueClient:
             failed_ttl_ms=round(settings.failed_ttl_seconds * 1000),
             max_failed=settings.max_failed,
             unknown_task_ms=round(settings.unknown_task_seconds * 1000),
+            max_backlog=settings.max_backlog,
         )
         self._protocols: dict[str, Protocol] = {}
         self._registered: set[str] = set()

@@ -3,7 +3,8 @@
 TaskQueueError
 ├── QueueUnavailableError    the server does not answer, or refuses to write
 ├── NotAcceptingError        this process was told to take in no more tasks
-├── EnqueueError             some tasks of a batch went in, then the server went away
+├── QueueFullError           the queue holds as many unstarted tasks as it may
+├── EnqueueError             some tasks of a batch went in, then the server went away or the queue was full
 ├── ProtocolVersionError     the server holds tasks of a newer version of this package
 ├── TaskFailedError          get_result() of a task that failed for good
 ├── TaskCancelledError       get_result() of a task that was cancelled
@@ -42,6 +43,28 @@ class NotAcceptingError(TaskQueueError):
         return (
             "this process takes in no new tasks since stop_accepting_tasks() was called: nothing was enqueued. "
             "Enqueue from another process, or call TaskQueueService.resume_accepting_tasks() first."
+        )
+
+
+class QueueFullError(TaskQueueError):
+    """The queue holds as many unstarted tasks as TASKS_MAX_BACKLOG allows.
+
+    Attributes:
+        queue: its name.
+        limit: how many it may hold.
+        unstarted: how many it holds: delayed, retrying and held ones included, running and failed ones not.
+    """
+
+    def __init__(self, queue: str, limit: int, unstarted: int) -> None:
+        super().__init__(queue, limit, unstarted)
+        self.queue = queue
+        self.limit = limit
+        self.unstarted = unstarted
+
+    def __str__(self) -> str:
+        return (
+            f"queue {self.queue!r} holds {self.unstarted:,} tasks that have not started, and TASKS_MAX_BACKLOG allows "
+            f"{self.limit:,}. Try again later or pass wait_for_room=seconds; run more workers, or raise the limit"
         )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from . import checks
 from .availability import guarded
-from .errors import EnqueueError, NotAcceptingError, TaskQueueError
+from .errors import EnqueueError, NotAcceptingError, QueueFullError, TaskQueueError
 from .ids import join_id
 from .opened import Opened
+from .outage import backoff_s
 from .records import TaskPriority, TaskRequest
 from .requests import Fire, PreparedTask, prepare
 from .scripts import MAX_BATCH
@@ -15,6 +18,8 @@ from .scripts import MAX_BATCH
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
+
+    from .protocol import Enqueued
 
 # A batch larger than this would hold the server up and outlast a caller's patience.
 MAX_BATCH_BYTES = 4 * 1024 * 1024
@@ -42,6 +47,7 @@ class Producing(Opened):
         unique: str = "drop",
         task_id: str | None = None,
         tags: Sequence[str] = (),
+        wait_for_room: float = 0,
     ) -> str:
         """Put a task into the queue and return its id, or that of the task that has its unique key.
 
@@ -65,12 +71,15 @@ class Producing(Opened):
             task_id: the caller's own id, letters, digits, `_-`, at most 128. The same `task_id` in the same queue is
                 the same task: enqueued again within 24 hours, or while it lives, it adds nothing.
             tags: up to 20 words to find it by.
+            wait_for_room: seconds to wait for room in a full queue (TASKS_MAX_BACKLOG).
 
         Raises:
             ValueError, TypeError: an argument can't be used; nothing was written.
             QueueUnavailableError: no answer from the server within two seconds.
             NotAcceptingError: this process was told to take in no more; nothing was written.
+            QueueFullError: the queue holds as many tasks that have not started as it may; nothing was written.
         """
+        room_by = _room_by(wait_for_room)
         request = TaskRequest(
             name,
             payload,
@@ -85,20 +94,27 @@ class Producing(Opened):
             task_id,
             tags,
         )
-        return cls._enqueue(request)
+        return cls._enqueue(request, room_by=room_by)
 
     @classmethod
     @guarded
-    def enqueue_many(cls, requests: Iterable[TaskRequest]) -> list[str]:
+    def enqueue_many(cls, requests: Iterable[TaskRequest], *, wait_for_room: float = 0) -> list[str]:
         """Put many tasks into the queue, a thousand a round trip, and return their ids in order.
+
+        Args:
+            requests: all are checked before any is sent.
+            wait_for_room: seconds to wait for room in full queues (TASKS_MAX_BACKLOG), altogether; what fits goes in
+                meanwhile.
 
         Raises:
             ValueError, TypeError: one of them can't be used; nothing was written.
             QueueUnavailableError: the server is not there; nothing was acknowledged.
-            EnqueueError: the server went away in between; `accepted` lists what went in.
+            QueueFullError: a queue was full; nothing went in.
+            EnqueueError: the server went away or a queue was full in between; `accepted` lists what went in.
             NotAcceptingError: this process was told to take in no more; nothing was written.
         """
         cls._check_accepting()
+        room_by = _room_by(wait_for_room)
         client = cls._open_client()
         limit = client.settings.max_payload_bytes
         prepared = []
@@ -116,7 +132,7 @@ class Producing(Opened):
         accepted: dict[str, str] = {}
         try:
             for batch in _batches(prepared):
-                accepted.update(zip((task.id for task in batch), cls._send(batch), strict=True))
+                cls._send(batch, accepted, room_by)
         except TaskQueueError as error:
             if accepted:
                 raise EnqueueError(list(accepted.values()), str(error)) from error
@@ -149,11 +165,13 @@ class Producing(Opened):
             raise NotAcceptingError
 
     @classmethod
-    def _enqueue(cls, request: TaskRequest, fire: Fire | None = None) -> str:
+    def _enqueue(cls, request: TaskRequest, fire: Fire | None = None, room_by: float = 0) -> str:
         cls._check_accepting()
         client = cls._open_client()
         prepared = prepare(request, cls._task_handlers, client.settings.max_payload_bytes, fire)
-        return cls._send([prepared])[0]
+        accepted: dict[str, str] = {}
+        cls._send([prepared], accepted, room_by)
+        return accepted[prepared.id]
 
     @classmethod
     @guarded
@@ -162,14 +180,44 @@ class Producing(Opened):
         return cls._enqueue(request, fire)
 
     @classmethod
-    def _send(cls, batch: Sequence[PreparedTask]) -> list[str]:
-        """Enqueue tasks of one queue and return the ids they go by."""
+    def _send(cls, batch: Sequence[PreparedTask], accepted: dict[str, str], room_by: float) -> None:
+        """Enqueue tasks of one queue, and add to *accepted* the ids that theirs go by, as they go in.
+
+        Raises:
+            QueueFullError: the queue was full until *room_by* (time.monotonic() seconds).
+        """
+        looks = 0
+        while True:
+            enqueued = cls._offer(batch)
+            refused = []
+            for task, uid in zip(batch, enqueued.uids, strict=True):
+                if uid is None:
+                    refused.append(task)
+                else:
+                    accepted[task.id] = join_id(task.queue, uid)
+            if not refused:
+                return
+            left_s = room_by - time.monotonic()
+            if left_s <= 0:
+                limit = cls._open_client().limits.max_backlog
+                raise QueueFullError(batch[0].queue, limit, enqueued.unstarted)
+            looks = 0 if len(refused) < len(batch) else looks + 1
+            batch = refused
+            time.sleep(min(left_s, backoff_s(looks)))
+            cls._check_accepting()
+
+    @classmethod
+    def _offer(cls, batch: Sequence[PreparedTask]) -> Enqueued:
         client = cls._open_client()
         queue = batch[0].queue
         protocol = client.protocol(queue)
         items = [(task.uid, task.when, task.body) for task in batch]
         reply = client.persist(queue, lambda _again: protocol.enqueue(items))
-        return [join_id(queue, uid) for uid in protocol.enqueued(reply, [task.uid for task in batch])]
+        return protocol.enqueued(reply, [task.uid for task in batch])
+
+
+def _room_by(wait_for_room: float) -> float:
+    return time.monotonic() + checks.check_delay("wait_for_room", wait_for_room)
 
 
 def _batches(prepared: Sequence[PreparedTask]) -> Iterable[list[PreparedTask]]:

@@ -22,6 +22,19 @@ SEEN_FOR_MS = 24 * 3600 * 1000
 
 
 @dataclass(frozen=True, slots=True)
+class Enqueued:
+    """What became of a batch.
+
+    Attributes:
+        uids: those the items go by: another task's where that one has the unique key, None where one was refused.
+        unstarted: how many tasks that have not started a queue that refused some holds.
+    """
+
+    uids: list[str | None]
+    unstarted: int
+
+
+@dataclass(frozen=True, slots=True)
 class Fetched:
     """What a fetch brought. `next_ms`: until the next due or held task; None when there is none."""
 
@@ -48,6 +61,7 @@ class Limits:
     failed_ttl_ms: int
     max_failed: int
     unknown_task_ms: int
+    max_backlog: int = 0
 
 
 # A start that comes late, as every timer does, is made up for by early ones: so far ahead of the even pace.
@@ -93,15 +107,21 @@ class Protocol:
         """Items are (uid, when, body), see enqueue.lua; `enqueued` reads the answer."""
         script = self._scripts.enqueue
         flat = [part for item in items for part in item]
-        return script.command(self.keys, flat, seen_for_ms=SEEN_FOR_MS, **self._endings)
+        return script.command(
+            self.keys,
+            flat,
+            max_backlog=self.limits.max_backlog,
+            seen_for_ms=SEEN_FOR_MS,
+            **self._endings,
+        )
 
     @staticmethod
-    def enqueued(reply: list[Any], uids: Sequence[str]) -> list[str]:
-        """Return the uids the items go by: another task's where that one has the unique key."""
-        found = list(uids)
-        for n in range(1, len(reply), 2):
-            found[int(reply[n]) - 1] = reply[n + 1].decode()
-        return found
+    def enqueued(reply: list[Any], uids: Sequence[str]) -> Enqueued:
+        """Read the answer of an enqueue of these uids."""
+        found: list[str | None] = list(uids)
+        for n in range(2, len(reply), 2):
+            found[int(reply[n]) - 1] = reply[n + 1].decode() or None
+        return Enqueued(found, int(reply[1]))
 
     def fetch(self, max_count: int, start_count: int, *, take_suspect: bool = True) -> Command:
         """Ask for leases; `fetched` reads the answer."""

@@ -1,13 +1,16 @@
 -- Add tasks to a queue: ready now, or due later. Each uid is added once, however often it is sent.
 --
--- keys:    body ready[4] due held seen results finished running attempts errors reasons expiry progress unique unique_of wake counters waiters waiting line_of
--- args:    seen_for_ms result_ttl_ms ended_channel
+-- keys:    body ready[4] due held seen results finished dead running attempts errors reasons expiry progress unique unique_of wake counters waiters waiting line_of
+-- args:    max_backlog seen_for_ms result_ttl_ms ended_channel
 -- items:   uid when blob
--- returns: how many were new, then number (from 1) and uid for each item that another task stands for
+-- returns: how many were new, how many have not started (0: nothing was refused), then for each item that is not new as
+--          it was sent its number (from 1) and the uid of the task that stands for it, "" when it was refused
 --
 -- when: "0" now, "+ms" from now, "=ms" since 1970; for a body that says so followed by
 -- ";ms until it expires;what to do about its unique key" (drop: the task that has it stands for the
 -- new one; replace: that one is cancelled, if it does not run; serial: the new one waits in line for the key).
+-- max_backlog: how many that have not started the queue may hold, 0 for any number. What is beyond is refused, item by
+-- item: never what is there already, or takes another's place.
 -- A uid that begins with "=" was given by the caller or a schedule and is remembered in `seen`.
 -- Invariant: a uid in ready or due has a body. The first write is the HSET, so a full server refuses cleanly.
 -- include: time ready wake traits expired batch lines unique unstarted endings
@@ -57,39 +60,58 @@ local function holder_of(key, mode)
     return uid
 end
 
+-- What has not started is what has a body and neither runs nor is dead.
+local room
+if max_backlog ~= "0" then
+    room = max_backlog - (redis.call("HLEN", body) - redis.call("HLEN", running) - redis.call("ZCARD", dead))
+end
+
 local bodies, fresh, twice, named_ids = {}, {}, {}, {}
-local answer, keys_taken, over, expiries, key_awaited = { 0 }, {}, {}, {}, {}
+local answer, keys_taken, over, expiries, key_awaited = { 0, 0 }, {}, {}, {}, {}
+
+local function is_not_new(i, uid)
+    answer[#answer + 1] = (i - FIRST_ITEM) / 3 + 1
+    answer[#answer + 1] = uid
+end
+
 for i = FIRST_ITEM, #ARGV, 3 do
     local uid, blob = ARGV[i], ARGV[i + 2]
     local named = string.byte(uid, 1) == EQUALS
     local wanted = not twice[uid] and not is_known(uid, named)
+    local expires_ms, mode, key, awaited, holder, gone, state = ""
     if wanted and string.byte(blob, 3) ~= 48 then
-        local expires_ms, mode = string.match(ARGV[i + 1], "^[^;]*;(%d*);(%a*)$")
+        expires_ms, mode = string.match(ARGV[i + 1], "^[^;]*;(%d*);(%a*)$")
         if is_unique(blob) then
-            local key = cjson.decode(string.sub(blob, 4)).u
-            local holder, gone, state = keys_taken[key]
+            key = cjson.decode(string.sub(blob, 4)).u
+            holder = keys_taken[key]
             if not holder then
                 holder, gone, state = holder_of(key, mode)
             end
             if holder and mode == "serial" then
-                key_awaited[uid] = key
-            elseif holder then
-                wanted = false
-                answer[#answer + 1] = (i - FIRST_ITEM) / 3 + 1
-                answer[#answer + 1] = holder
-            else
-                keys_taken[key] = uid
-                if gone then
-                    over[#over + 1] = { gone, state }
-                end
+                awaited, key, holder, gone = key, nil, nil, nil
             end
         end
-        if wanted and expires_ms ~= "" then
+    end
+    if holder then
+        is_not_new(i, holder)
+    elseif wanted and room and room < 1 and not gone then
+        is_not_new(i, "")
+        answer[2] = max_backlog - room
+    elseif wanted then
+        if gone then
+            over[#over + 1] = { gone, state }
+        elseif room then
+            room = room - 1
+        end
+        if key then
+            keys_taken[key] = uid
+        elseif awaited then
+            key_awaited[uid] = awaited
+        end
+        if expires_ms ~= "" then
             expiries[#expiries + 1] = digits(now_ms + expires_ms)
             expiries[#expiries + 1] = uid
         end
-    end
-    if wanted then
         twice[uid] = true
         fresh[#fresh + 1] = i
         bodies[#bodies + 1] = uid
