@@ -92,7 +92,7 @@ def test_nothing_a_handler_returns_or_raises_costs_the_worker_a_thread(queue: Qu
 def test_a_task_that_cannot_be_read_fails_and_costs_the_worker_no_thread(queue: Queue, until: Any) -> None:
     queue.get_queue_stats()
     client = queue._open_client()
-    too_deep = b'110{"n":"x","c":0,"m":3,"p":' + b'{"a":' * 5000 + b"0" + b"}" * 5000 + b"}"
+    too_deep = b"1103|x\n" + b'{"a":' * 5000 + b"0" + b"}" * 5000
     client.persist("default", lambda again: client.protocol("default").enqueue([("=deep", b"0", too_deep)]))
     queue.register_handler("x", print)
     WorkerService.start_workers(1)
@@ -112,7 +112,7 @@ def test_a_suspect_that_waited_behind_a_long_task_does_not_stop_the_worker(queue
     until(lambda: WorkerService.get_worker_stats()["busy_workers"] == 1)
     client = queue._open_client()
     key = client.protocol("default").keys.key
-    suspect = b'110{"n":"quick","c":0,"m":3,"p":{}}'
+    suspect = b"1103|quick\n{}"
     client.link.run(
         [
             (b"HSET", key("body"), b"=suspect", suspect),

@@ -123,7 +123,7 @@ MUTANTS = (
     Mutant(
         "finishing forgets old results",
         f"{_QUEUE}/lua/complete.lua",
-        'in_chunks("ZREM", finished, old)\nin_chunks("HDEL", results, old)\n',
+        "forget(2 * math.max(#mine, 1), now_ms)\n",
         "",
         "tests/scripts/test_finish.py::test_no_more_results_are_kept_than_may_be",
         "assert",

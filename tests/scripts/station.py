@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from singleton_service.background.task_queue.checks import check_limits
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 LIMITS = Limits(
     # Far longer than any test takes: a lease ends when the test moves the clock, never by itself.
     lease_ms=60_000,
-    result_ttl_ms=3_600_000,
+    result_ttl_ms=36_000_000,
     max_results=100_000,
-    failed_ttl_ms=3_600_000,
+    failed_ttl_ms=36_000_000,
     max_failed=100_000,
     unknown_task_ms=100_000,
 )
@@ -132,7 +132,7 @@ class Worker:
         expires_ms: int | None = None,
     ) -> str:
         """Enqueue one task with a unique key, an expiry or both, and return the uid it goes by."""
-        written = encode_body(uid, b"{}", 1, 0, 3, unique_key=unique, expires=expires_ms is not None)
+        written = encode_body(uid, b"{}", 1, None, 3, unique_key=unique, expires=expires_ms is not None)
         expiry = b"" if expires_ms is None else b"%d" % expires_ms
         reply = self.say(self.speak.enqueue([(uid, b"%b;%b;%b" % (when, expiry, mode.encode()), written)]))
         (found,) = self.speak.enqueued(reply, [uid]).uids
@@ -187,9 +187,9 @@ class Worker:
         """Say how far tasks have come."""
         return bytes(self.say(self.speak.progress([(lease, percent, message) for lease in leases])))
 
-    def complete(self, *leases: Lease, again: bool = False, record: bytes = b"1c0|w|0||null") -> bytes:
+    def complete(self, *leases: Lease, again: bool = False, result: bytes = b"null") -> bytes:
         """Finish tasks."""
-        return bytes(self.say(self.speak.complete([(lease, record) for lease in leases], again=again)))
+        return bytes(self.say(self.speak.complete([(lease, result) for lease in leases], again=again)))
 
     def retry(self, *leases: Lease, delay_ms: int = 0, again: bool = False, error: bytes | None = None) -> bytes:
         """Report failed attempts."""
@@ -261,7 +261,32 @@ class Worker:
 
 def body(name: str = "job", priority: int = 1) -> bytes:
     """Write a task."""
-    return encode_body(name, b"{}", priority, 0, 3)
+    return encode_body(name, b"{}", priority, None, 3)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A finished record, taken apart as the scripts wrote it."""
+
+    state: str
+    retries: int
+    fence: int
+    ended_ms: int
+    result: bytes
+    errors: list[bytes]
+    body: bytes
+
+    @classmethod
+    def read(cls, record: bytes) -> Ending:
+        """Take one apart."""
+        head, *lines = record.split(b"\n")
+        state, fence, ms, _, result = head.split(b"|", 4)
+        retries, _, errors_length = state[1:].partition(b"+")
+        # None of the bodies here has a third line.
+        errors, written = lines[:-2], b"\n".join(lines[-2:])
+        assert int(errors_length or 0) == len(b"\n".join(errors))
+        began_us = int(fence, 16)
+        return cls(state[:1].decode(), int(retries), began_us, began_us // 1000 + int(ms, 16), result, errors, written)
 
 
 def failure(message: str) -> bytes:

@@ -16,7 +16,7 @@ def test_a_lease_says_everything_about_the_task(station: Station, worker: Worker
     (uid,) = worker.put()
     (lease,) = worker.take()
     assert (lease.uid, lease.queue, lease.worker) == (uid, "q", "w")
-    assert lease.body.startswith(b"110{")
+    assert lease.body.startswith(b"1103|")
     assert (lease.retry_count, lease.crashes, lease.is_suspect) == (0, 0, False)
     assert lease.token == b"%d|w" % lease.fence
     assert station.check().hashes["running"] == {uid: lease.token}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .invariants import check_drained
-from .station import LEASE_OVER_MS, failure, uids
+from .station import LEASE_OVER_MS, Ending, failure, uids
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,12 +27,15 @@ def finish(verb: str, worker: Worker, *leases: Lease, **options: Any) -> bytes:
 def test_completing_leaves_a_result_and_nothing_else(station: Station, worker: Worker) -> None:
     (uid,) = worker.put()
     (lease,) = worker.take()
-    assert worker.complete(lease, record=b"10|w|0||42") == b"1"
+    assert worker.complete(lease, result=b'{"sum":42}') == b"1"
     dump = station.check()
     check_drained(dump)
-    ended_ms, fence, errors_length, rest = dump.hashes["results"][uid].split(b"|", 3)
-    assert (int(fence), errors_length, rest) == (lease.fence, b"0", b"10|w|0||42")
-    assert dump.zsets["finished"][uid] == int(ended_ms) + station.limits.result_ttl_ms
+    ending = Ending.read(dump.hashes["results"][uid])
+    assert (ending.state, ending.retries, ending.fence, ending.errors) == ("c", 0, lease.fence, [])
+    assert (ending.result, ending.body) == (b'{"sum":42}', lease.body)
+    assert lease.fence // 1000 <= ending.ended_ms <= lease.fence // 1000 + 60_000
+    assert dump.lists["finished"] == [uid]
+    assert worker.status(uid)[0][2] == b"w", "who finished it"
     assert dump.counters == {"enqueued": 1, "completed": 1}
 
 
@@ -41,9 +44,8 @@ def test_a_result_keeps_the_errors_of_earlier_attempts(station: Station, worker:
     for n in range(2):
         worker.retry(*worker.take(), error=failure(f"attempt {n}"))
     worker.complete(*worker.take())
-    errors = failure("attempt 0") + b"\n" + failure("attempt 1")
-    _, _, length, rest = station.check().hashes["results"][uid].split(b"|", 3)
-    assert (int(length), rest[: len(errors)]) == (len(errors), errors)
+    ending = Ending.read(station.check().hashes["results"][uid])
+    assert (ending.retries, ending.errors) == (2, [failure("attempt 0"), failure("attempt 1")])
     assert station.dump().leftovers() == {}
 
 

@@ -85,7 +85,7 @@ def test_all_keys_of_a_queue_share_one_slot(station: Station, queue: str) -> Non
     worker, other = station.worker("host:1:abc"), station.worker("host:2:def")
     worker.put(6)
     worker.put(when=b"+5000")
-    worker.say(worker.speak.enqueue([("=mine", b"0", b'110{"n":"x"}')]))
+    worker.say(worker.speak.enqueue([("=mine", b"0", b"1103|x\n{}")]))
     leases = worker.take(5)
     other.take(1)
     worker.complete(leases[0])

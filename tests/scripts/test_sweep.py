@@ -36,7 +36,7 @@ def test_results_go_by_age(station: Station, worker: Worker) -> None:
     assert worker.sweep() == (5, 0)
     assert worker.sweep() == (0, 0)
     dump = station.check()
-    assert (dump.hashes["results"], dump.zsets["finished"]) == ({}, {})
+    assert (dump.hashes["results"], dump.lists["finished"]) == ({}, [])
 
 
 def test_failed_tasks_go_by_age_with_all_that_was_known_of_them(station: Station, worker: Worker) -> None:
@@ -96,3 +96,70 @@ def test_live_tasks_are_never_swept(station: Station, worker: Worker) -> None:
     station.advance(station.limits.failed_ttl_ms * 100)
     assert worker.sweep() == (0, 0)
     assert station.check().bodies == set(names)
+
+
+def test_beats_forget_what_is_old_where_nothing_ends_any_more(station: Station, worker: Worker) -> None:
+    finish(worker, 250)
+    fail(worker, 250)
+    station.advance(station.limits.result_ttl_ms + 1)
+    left = []
+    for _ in range(3):
+        worker.beat()
+        dump = station.check()
+        left.append((len(dump.hashes["results"]), len(dump.zsets["dead"])))
+    assert left == [(150, 150), (50, 50), (0, 0)], "a hundred of each a beat"
+    assert dump.leftovers() == {}
+
+
+def test_no_more_failed_tasks_are_kept_than_may_be(station: Station, worker: Worker) -> None:
+    station.limit(max_failed=5)
+    for _ in range(20):
+        fail(worker, 1)
+        station.advance(1)
+    assert len(station.check().zsets["dead"]) == 5
+
+
+def test_what_is_cancelled_by_the_thousand_is_kept_within_bounds(station: Station, worker: Worker) -> None:
+    station.limit(max_results=100)
+    worker.put(1000)
+    assert worker.purge() == (1000, 1)
+    dump = station.check()
+    assert len(dump.hashes["results"]) == len(dump.lists["finished"]) == 100
+
+
+def test_a_deleted_result_leaves_its_place_until_its_turn_comes(station: Station, worker: Worker) -> None:
+    station.limit(max_results=3)
+    names = finish(worker, 3)
+    assert worker.delete(names[1]) == b"1"
+    assert station.check().lists["finished"] == names
+    finish(worker, 3)
+    assert len(station.check().lists["finished"]) == 3, "places are counted, so there are never more"
+
+
+def test_a_callers_own_id_that_ended_again_is_not_forgotten_by_its_first_place(
+    station: Station, worker: Worker
+) -> None:
+    uid = "=mine"
+    worker.enqueue(uid)
+    worker.complete(*worker.take())
+    worker.delete(uid)
+    station.advance(25 * 3600 * 1000)
+    station.limit(result_ttl_ms=10**9, max_results=1)
+    # `seen` forgets it by age as others come.
+    worker.enqueue("=other", when=b"+999999999")
+    assert worker.enqueue(uid) == 1
+    worker.complete(*worker.take())
+    assert worker.state(uid) == "finished", "its first place went, its second one counts"
+    assert len(station.check().lists["finished"]) == 1
+
+
+def test_the_names_of_the_last_thousand_workers_are_known(station: Station, worker: Worker) -> None:
+    for n in range(1003):
+        one = station.worker(f"w{n}")
+        worker.put()
+        one.complete(*one.take())
+        one.leave()
+    dump = station.dump()
+    assert len(dump.hashes["crew"]) == 2 * 1000 + 1
+    uid = dump.lists["finished"]
+    assert [worker.status(uid[n])[0][2] for n in (0, 3, 1002)] == [b"", b"w3", b"w1002"]

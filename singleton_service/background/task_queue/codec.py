@@ -1,11 +1,14 @@
 """Bytes <-> records: the only place that knows how a task is written down.
 
-A body, immutable from enqueue to end: version digit, priority digit, traits digit (1 unique key, 2 expiry, 3 both),
-JSON `{"n": name, "c": created ms, "m": max retries, "p": payload}` and, when there is one, "s" schedule id and "f" the
-instant it stands for (ms), "u" unique key, "g" tags. The three digits stay in every future version: Lua reads them.
+A body, immutable from enqueue to end, is two or three lines: version digit, priority digit, traits (1 unique key, 2
+expiry, 4 a time of its own for its result, added up and counted from "0"), `max retries|name`; then the payload, JSON;
+then, when there is one of them, JSON of "c" created ms (where the uid does not tell), "s" schedule id and "f" the
+instant it stands for (ms), "u" unique key, "g" tags, "r" ms to keep the result. The first three characters and the
+place of the third line stay in every future version: Lua reads them.
 
-A finished record: `ended ms|fence|length of errors|errors` (written by the script), then
-`version, state, retries|worker|length of body|body|result JSON`; state is c completed, x cancelled, e expired.
+A finished record, written by the scripts: `state retries[+length of errors]|fence|ms since the fence|worker's
+number|result`, then the errors, if any, and the body, each from a new line; the fence and the ms in hexadecimal. State
+is c completed, x cancelled, e expired.
 
 A progress note: `µs since 1970|percent|message`.
 """
@@ -16,20 +19,19 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from .ids import join_id
+from .ids import created_ms_of, join_id
 from .records import Progress, Task, TaskError, TaskPriority, TaskStatus
 
 if TYPE_CHECKING:
     from .lease import Lease
 
 BODY_VERSION = b"1"
-RECORD_VERSION = b"1"
 STATUS_WIDTH = 6
 MAX_TRACEBACK_CHARS = 16_384
 NEWER_VERSION = "the task was written by a newer version of singleton-service"
 _TRACEBACK_HEAD_CHARS = 2048
 _TRACEBACK_GAP = "\n  [...]\n"
-_JSON_BEGINS = 3
+_TRAITS_END = 3
 _ENDED = {b"c": TaskStatus.COMPLETED, b"x": TaskStatus.CANCELLED, b"e": TaskStatus.EXPIRED}
 _UNREADABLE: dict[str, Any] = {"n": "(written by a newer version)", "c": 0, "m": 0, "p": {}}
 
@@ -55,7 +57,7 @@ def encode_body(  # noqa: PLR0913 - the fields of a body, each its own
     name: str,
     payload_json: bytes,
     priority: int,
-    created_ms: int,
+    created_ms: int | None,
     max_retries: int,
     *,
     unique_key: str | None = None,
@@ -63,25 +65,21 @@ def encode_body(  # noqa: PLR0913 - the fields of a body, each its own
     tags: tuple[str, ...] = (),
     schedule_id: str | None = None,
     scheduled_for_ms: int | None = None,
+    result_ttl_ms: int | None = None,
 ) -> bytes:
-    """Write a task's body."""
-    extra = b""
-    if schedule_id is not None:
-        extra = b'"s":%s,"f":%d,' % (to_json(schedule_id), scheduled_for_ms or 0)
-    if unique_key is not None:
-        extra += b'"u":%s,' % to_json(unique_key)
-    if tags:
-        extra += b'"g":%s,' % to_json(tags)
-    return b'%b%d%d{"n":%b,"c":%d,"m":%d,%b"p":%b}' % (
-        BODY_VERSION,
-        priority,
-        (unique_key is not None) + 2 * expires,
-        to_json(name),
-        created_ms,
-        max_retries,
-        extra,
-        payload_json,
-    )
+    """Write a task's body. `created_ms` is None when the uid tells it."""
+    traits = (unique_key is not None) + 2 * expires + 4 * (result_ttl_ms is not None)
+    head = b"%b%d%c%d|%b\n%b" % (BODY_VERSION, priority, 48 + traits, max_retries, name.encode(), payload_json)
+    given = {
+        "c": created_ms,
+        "s": schedule_id,
+        "f": scheduled_for_ms,
+        "u": unique_key,
+        "g": tags or None,
+        "r": result_ttl_ms,
+    }
+    extras = {key: value for key, value in given.items() if value is not None}
+    return b"%b\n%b" % (head, to_json(extras)) if extras else head
 
 
 def is_readable(body: bytes) -> bool:
@@ -90,21 +88,14 @@ def is_readable(body: bytes) -> bool:
 
 
 def decode_body(body: bytes) -> dict[str, Any]:
-    """Return the fields of a readable body, by their short names."""
-    fields: dict[str, Any] = json.loads(body[_JSON_BEGINS:])
+    """Return the fields of a readable body: "n" name, "m" max retries, "p" payload, and those it has of the rest."""
+    head, _, rest = body[_TRAITS_END:].partition(b"\n")
+    payload, _, extras = rest.partition(b"\n")
+    max_retries, _, name = head.partition(b"|")
+    fields = {"n": name.decode(), "m": int(max_retries), "p": json.loads(payload)}
+    if extras:
+        fields.update(json.loads(extras))
     return fields
-
-
-def encode_record(lease: Lease, result_json: bytes) -> bytes:
-    """Write what is kept of a completed task."""
-    return b"%bc%d|%b|%d|%b|%b" % (
-        RECORD_VERSION,
-        lease.retry_count,
-        lease.worker.encode(),
-        len(lease.body),
-        lease.body,
-        result_json,
-    )
 
 
 def encode_error(when: datetime, kind: str, message: str, traceback: str | None) -> bytes:
@@ -133,7 +124,7 @@ def decode_task(queue: str, uid: str, reply: list[bytes], lease: Lease | None = 
     if state == b"unknown":
         return None
     if state == b"finished":
-        return _decode_finished(queue, uid, blob)
+        return _decode_finished(queue, uid, blob, detail.decode() or None)
     retries, _, last_fence = past.decode().split("|") if past else ("0", "0", "")
     errors = _decode_errors(failures)
     details: dict[str, Any] = {}
@@ -184,22 +175,24 @@ def leased_task(lease: Lease) -> Task:
     )
 
 
-def _decode_finished(queue: str, uid: str, blob: bytes) -> Task:
-    ended_ms, fence, errors_length, rest = blob.split(b"|", 3)
-    failures, rest = rest[: int(errors_length)], rest[int(errors_length) :]
-    state = rest[1:2]
-    retries, worker, body_length, rest = rest[2:].split(b"|", 3)
-    body, result_json = rest[: int(body_length)], rest[int(body_length) + 1 :]
+def _decode_finished(queue: str, uid: str, record: bytes, worker: str | None) -> Task:
+    head, _, rest = record.partition(b"\n")
+    state, fence, ms, _, result_json = head.split(b"|", 4)
+    retries, _, errors_length = state[1:].partition(b"+")
+    failures = b""
+    if errors_length:
+        failures, rest = rest[: int(errors_length)], rest[int(errors_length) + 1 :]
+    began_us = int(fence, 16)
     return _task(
         queue,
         uid,
-        body,
-        _ENDED[state],
-        started_at=_from_us(int(fence)) if fence != b"0" else None,
-        completed_at=_from_ms(float(ended_ms)),
+        rest,
+        _ENDED[state[:1]],
+        started_at=_from_us(began_us) if began_us else None,
+        completed_at=_from_ms(began_us // 1000 + int(ms, 16)),
         retry_count=int(retries),
         result=json.loads(result_json),
-        worker_id=worker.decode() or None,
+        worker_id=worker,
         errors=_decode_errors(failures),
     )
 
@@ -213,7 +206,7 @@ def _task(queue: str, uid: str, body: bytes, status: TaskStatus, **details: Any)
         name=fields["n"],
         payload=fields["p"],
         status=status,
-        created_at=_from_ms(fields["c"]),
+        created_at=_from_ms(fields["c"] if "c" in fields else created_ms_of(uid)),
         max_retries=fields["m"],
         queue=queue,
         priority=TaskPriority(int(body[1:2])),

@@ -14,7 +14,6 @@ from .codec import (
     decode_body,
     encode_error,
     encode_progress,
-    encode_record,
     is_readable,
     leased_task,
     to_json,
@@ -97,8 +96,7 @@ class Consuming(Opened):
         if lease is None:
             return False
         protocol = cls._open_client().protocol(lease.queue)
-        record = encode_record(lease, result_json)
-        return cls._finish(lease, lambda again: protocol.complete([(lease, record)], again=again))
+        return cls._finish(lease, lambda again: protocol.complete([(lease, result_json)], again=again))
 
     @classmethod
     @guarded

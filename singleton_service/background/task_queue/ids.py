@@ -11,16 +11,27 @@ import re
 import time
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_DIGITS = {character: value for value, character in enumerate(_ALPHABET)}
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _QUEUE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _UID = re.compile(r"[0-3][01][0-9a-z]{19}|=[A-Za-z0-9_-]{1,128}")
 _GIVEN = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_TIME = slice(2, 11)
 _RANDOM_BYTES = 7  # 56 bits, of which 50 are used
 
 
 def new_uid(priority: int) -> str:
     """Make a uid nobody else makes. The time in it is this machine's and decides nothing."""
     return f"{priority}0{_time_part(time.time_ns() // 1_000_000)}{_random_part(os.urandom(_RANDOM_BYTES))}"
+
+
+def created_ms_of(uid: str) -> int:
+    """Return when a uid of our own was made, ms since 1970 by its maker's clock; 0 for a caller's own."""
+    ms = 0
+    if not uid.startswith("="):
+        for character in uid[_TIME]:
+            ms = ms * 32 + _DIGITS.get(character, 0)
+    return ms
 
 
 def given_uid(task_id: str) -> str:

@@ -20,17 +20,17 @@ _MAX_READ = 1000
 
 # Where tasks of a status are to be found: the smallest key that names them all.
 _SOURCES: dict[TaskStatus | None, tuple[str, ...]] = {
-    None: ("body", "finished"),
+    None: ("body", "results"),
     TaskStatus.PENDING: ("body",),
     TaskStatus.RUNNING: ("running",),
     TaskStatus.RETRYING: ("attempts",),
     TaskStatus.FAILED: ("dead",),
-    TaskStatus.COMPLETED: ("finished",),
-    TaskStatus.CANCELLED: ("finished",),
+    TaskStatus.COMPLETED: ("results",),
+    TaskStatus.CANCELLED: ("results",),
     # Swept or not: until then the body is there.
-    TaskStatus.EXPIRED: ("finished", "expiry"),
+    TaskStatus.EXPIRED: ("results", "expiry"),
 }
-_SORTED_SETS = frozenset({"finished", "dead", "expiry"})
+_SORTED_SETS = frozenset({"dead", "expiry"})
 
 
 class Wanted(NamedTuple):

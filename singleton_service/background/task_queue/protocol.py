@@ -97,9 +97,14 @@ class Protocol:
         self.keys = QueueKeys(namespace, queue, worker)
         self.limits = limits
         self._scripts = scripts
+        self._burials: dict[str, bytes | int] = {
+            "failed_ttl_ms": limits.failed_ttl_ms,
+            "max_failed": limits.max_failed,
+        }
         # What every script needs that may end a task on the way.
         self._endings: dict[str, bytes | int] = {
             "result_ttl_ms": limits.result_ttl_ms,
+            "max_results": limits.max_results,
             "ended_channel": self.keys.ended_channel,
         }
 
@@ -158,17 +163,10 @@ class Protocol:
         return script.command(self.keys, _tokens(leases))
 
     def complete(self, items: Iterable[tuple[Lease, bytes]], *, again: bool = False) -> Command:
-        """Items are (lease, record). The answer has b"1" or b"0" per item, as for all that finish a task."""
+        """Items are (lease, result as JSON). The answer has b"1" or b"0" per item, as for all that finish a task."""
         script = self._scripts.complete
-        flat = [part for lease, record in items for part in (lease.uid, lease.token, record)]
-        return script.command(
-            self.keys,
-            flat,
-            again=int(again),
-            ttl_ms=self.limits.result_ttl_ms,
-            max_results=self.limits.max_results,
-            ended_channel=self.keys.ended_channel,
-        )
+        flat = [part for lease, result_json in items for part in (lease.uid, lease.token, result_json)]
+        return script.command(self.keys, flat, again=int(again), **self._endings)
 
     def retry(self, items: Iterable[tuple[Lease, int, bytes]], *, again: bool = False) -> Command:
         """Items are (lease, delay in ms, error)."""
@@ -182,7 +180,8 @@ class Protocol:
         """Items are (lease, error)."""
         script = self._scripts.bury
         flat = [part for lease, error in items for part in (lease.uid, lease.token, error)]
-        return script.command(self.keys, flat, again=int(again), ended_channel=self.keys.ended_channel)
+        channel = self.keys.ended_channel
+        return script.command(self.keys, flat, again=int(again), ended_channel=channel, **self._burials)
 
     def release(self, leases: Iterable[Lease]) -> Command:
         """Hand tasks back, unfinished and uncounted."""
@@ -203,7 +202,8 @@ class Protocol:
     def heartbeat(self) -> Command:
         """Renew this worker's leases; `beaten` reads the answer."""
         script = self._scripts.heartbeat
-        return script.command(self.keys, worker=self.worker, lease_ms=self.limits.lease_ms, **self._endings)
+        lease_ms = self.limits.lease_ms
+        return script.command(self.keys, worker=self.worker, lease_ms=lease_ms, **self._burials, **self._endings)
 
     @staticmethod
     def beaten(reply: list[Any]) -> Beat:
@@ -234,7 +234,7 @@ class Protocol:
     def status(self, uids: Sequence[str]) -> Command:
         """Read tasks: six values per uid, see status.lua and codec.decode_task."""
         script = self._scripts.status
-        return script.command(self.keys, uids)
+        return script.command(self.keys, uids, result_ttl_ms=self.limits.result_ttl_ms)
 
     def progress(self, items: Iterable[tuple[Lease, bytes, bytes]]) -> Command:
         """Say how far tasks have come, items are (lease, percent, message): b"1" or b"0" per item."""
@@ -297,10 +297,10 @@ class Protocol:
         limits = self.limits
         return script.command(
             self.keys,
+            result_ttl_ms=limits.result_ttl_ms,
             max_results=limits.max_results,
-            failed_ttl_ms=limits.failed_ttl_ms,
-            max_failed=limits.max_failed,
             limit=limit,
+            **self._burials,
         )
 
 

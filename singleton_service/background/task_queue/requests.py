@@ -68,7 +68,8 @@ def prepare(
         name,
         payload_json,
         priority,
-        time.time_ns() // 1_000_000,
+        # A uid of our own tells when it was made.
+        None if request.task_id is None else time.time_ns() // 1_000_000,
         checks.check_max_retries(max_retries),
         unique_key=None if request.unique_key is None else checks.check_key("unique_key", request.unique_key),
         expires=request.expires_in is not None,

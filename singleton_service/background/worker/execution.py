@@ -14,7 +14,6 @@ from singleton_service.background.task_queue.codec import (
     NEWER_VERSION,
     decode_body,
     encode_error,
-    encode_record,
     is_readable,
     to_json,
 )
@@ -121,7 +120,7 @@ class Execution:
             # The traceback would be of our encoder; the message says it all.
             logger.error("task %s (%s) failed: %s", job.lease.id, job.name, message)  # noqa: TRY400
             return
-        job.ending, job.report = Ending.COMPLETE, encode_record(job.lease, result_json)
+        job.ending, job.report = Ending.COMPLETE, result_json
 
     def _fail(self, job: Job, error: BaseException, max_retries: int, handler: Handler) -> None:
         message = f"Task execution failed: {_shown(error)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,11 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from singleton_service.background.task_queue import codec
+from singleton_service.background.task_queue.ids import new_uid
 from singleton_service.background.task_queue.lease import Lease
 from singleton_service.background.task_queue.records import TaskPriority, TaskStatus
 
 # Lone surrogates included: people read them from file names.
 TEXT = st.text(st.characters(codec=None))
+# What check_name lets through.
+NAME = st.text(st.characters(codec="utf-8"), min_size=1).filter(str.isprintable)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
@@ -34,7 +38,7 @@ def read(state: bytes, blob: bytes, detail: bytes = b"", past: bytes = b"", fail
     return codec.decode_task("default", "=x", [state, blob, detail, past, failures, b""])
 
 
-@given(name=TEXT, payload=st.dictionaries(TEXT, JSON, max_size=5), priority=st.sampled_from(TaskPriority))
+@given(name=NAME, payload=st.dictionaries(TEXT, JSON, max_size=5), priority=st.sampled_from(TaskPriority))
 def test_a_body_comes_back_as_it_went_in(name: str, payload: dict[str, Any], priority: TaskPriority) -> None:
     body = codec.encode_body(name, codec.to_json(payload), priority, NOW_MS, 3)
     assert codec.is_readable(body)
@@ -43,6 +47,16 @@ def test_a_body_comes_back_as_it_went_in(name: str, payload: dict[str, Any], pri
     assert (task.name, task.payload, task.priority) == (name, payload, priority)
     assert (task.status, task.created_at, task.max_retries) == (TaskStatus.PENDING, NOW, 3)
     assert (task.schedule_id, task.scheduled_for) == (None, None)
+
+
+def test_a_uid_of_our_own_tells_when_the_task_was_made() -> None:
+    before_ms = time.time_ns() // 1_000_000
+    uid = new_uid(2)
+    body = codec.encode_body("x", b"{}", 2, None, 3)
+    assert body == b"1203|x\n{}"
+    task = codec.decode_task("default", uid, [b"ready", body, b"", b"", b"", b""])
+    assert task is not None
+    assert before_ms <= task.created_at.timestamp() * 1000 <= time.time_ns() / 1_000_000
 
 
 def test_a_body_says_which_fire_of_which_schedule_it_is() -> None:
@@ -75,10 +89,11 @@ def test_a_finished_record_comes_back_whole(
 ) -> None:
     body = codec.encode_body("x", codec.to_json(payload), 2, NOW_MS, 3)
     failures = b"\n".join(codec.encode_error(NOW, "E", message, None) for message in messages)
-    record = codec.encode_record(lease_of(body, retries), codec.to_json(result))
-    # As complete.lua puts it together.
-    blob = b"%d|%d|%d|%b%b" % (NOW_MS + 5, FENCE, len(failures), failures, record)
-    task = read(b"finished", blob)
+    # As record_of in lua/include/records.lua puts it together.
+    errors = b"%b\n" % failures if failures else b""
+    head = b"c%d+%d" % (retries, len(failures)) if failures else b"c%d" % retries
+    record = b"%b|%x|5|1|%b\n%b%b" % (head, FENCE, codec.to_json(result), errors, body)
+    task = read(b"finished", record, b"host:1:ab")
     assert (task.payload, task.result, task.retry_count) == (payload, result, retries)
     assert (task.status, task.worker_id) == (TaskStatus.COMPLETED, "host:1:ab")
     assert (task.started_at, task.completed_at) == (NOW, NOW + timedelta(milliseconds=5))

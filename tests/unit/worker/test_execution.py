@@ -66,8 +66,8 @@ def bench(loop: HandlerLoop) -> Bench:
 
 def result_of(job: Job) -> Any:
     assert job.ending is Ending.COMPLETE
-    blob = b"%d|%d|0|%b" % (FENCE // 1000, FENCE, job.report)
-    task = decode_task("default", "=x", [b"finished", blob, b"", b"", b"", b""])
+    record = b"c0|%x|0|1|%b\n%b" % (FENCE, job.report, job.lease.body)
+    task = decode_task("default", "=x", [b"finished", record, b"w", b"", b"", b""])
     assert task is not None
     return task.result
 

@@ -1,13 +1,13 @@
 -- Fail tasks for good, if the caller still holds them. A dead task keeps its body and its errors.
 --
--- keys:    running owned attempts errors reasons cancels expiry progress unique unique_of dead counters waiters full wake waiting line_of due
--- args:    again ended_channel
+-- keys:    body running owned attempts errors reasons cancels expiry progress unique unique_of dead counters waiters full wake waiting line_of due
+-- args:    again failed_ttl_ms max_failed ended_channel
 -- items:   uid lease error
 -- returns: a string of 1 and 0 per item: was it the caller's
 --
 -- again: "1" when an earlier answer may have been lost; a death of this very error under this very lease counts as a
 -- yes (a third crash is noted under the lease, too, but with an error of its own).
--- include: time wake leases attempts repeats errors burial lines unique closing room endings
+-- include: time wake leases attempts repeats errors burial lines batch unique closing graves room endings
 
 local now_ms = server_time()
 local mine, answer, uids = give_up(FIRST_ITEM, 3)
@@ -31,4 +31,7 @@ if #mine > 0 then
     tell_of_room()
     tell_waiters(uids)
 end
+
+-- Each pays for two old ones.
+forget_failed(2 * math.max(#mine, 1), now_ms)
 return answer

@@ -1,10 +1,10 @@
 -- Cancel tasks: those that do not run end now; those that do are not run again, and their worker is told.
 --
--- keys:    body due held running attempts errors reasons cancels expiry progress unique unique_of results finished dead counters waiters waiting line_of wake
--- args:    result_ttl_ms ended_channel
+-- keys:    body due held running attempts errors reasons cancels expiry progress unique unique_of results finished kept dead counters waiters waiting line_of wake
+-- args:    result_ttl_ms max_results ended_channel
 -- items:   uid
 -- returns: a string per item: 0 unknown or ended, 1 cancelled, 2 running and told
--- include: time wake traits expired lines unique unstarted endings
+-- include: time wake traits expired lines batch unique records keeping unstarted endings
 
 local now_ms = server_time()
 local verdict, ended = {}, {}
@@ -17,7 +17,7 @@ for i = FIRST_ITEM, #ARGV do
         redis.call("HSET", cancels, uid, "1")
         verdict[#verdict + 1] = "2"
     else
-        end_unstarted(uid, blob, "x", now_ms, result_ttl_ms)
+        end_unstarted(uid, blob, "x", now_ms)
         ended[#ended + 1] = uid
         verdict[#verdict + 1] = "1"
     end

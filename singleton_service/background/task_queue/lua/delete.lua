@@ -1,14 +1,16 @@
 -- Forget tasks that have ended; others are left alone.
 --
--- keys:    body dead attempts errors results finished
+-- keys:    body dead attempts errors results kept
 -- items:   uid
 -- returns: a string of 1 and 0 per item: was it forgotten
+--
+-- A place in `finished` stays until its turn comes: taking one out of the middle of a list costs as much as it is long.
 
 local verdict = {}
 for i = FIRST_ITEM, #ARGV do
     local uid = ARGV[i]
     local was_there = redis.call("HDEL", results, uid) == 1
-    redis.call("ZREM", finished, uid)
+    redis.call("ZREM", kept, uid)
     if redis.call("ZREM", dead, uid) == 1 then
         was_there = true
         for _, hash in ipairs({ body, attempts, errors }) do

@@ -1,7 +1,7 @@
 -- Add tasks to a queue: ready now, or due later. Each uid is added once, however often it is sent.
 --
--- keys:    body ready[4] due held seen results finished dead running attempts errors reasons expiry progress unique unique_of wake counters waiters waiting line_of
--- args:    max_backlog seen_for_ms result_ttl_ms ended_channel
+-- keys:    body ready[4] due held seen results finished dead kept running attempts errors reasons expiry progress unique unique_of wake counters waiters waiting line_of
+-- args:    max_backlog seen_for_ms result_ttl_ms max_results ended_channel
 -- items:   uid when blob
 -- returns: how many were new, how many have not started (0: nothing was refused), then for each item that is not new as
 --          it was sent its number (from 1) and the uid of the task that stands for it, "" when it was refused
@@ -13,7 +13,7 @@
 -- item: never what is there already, or takes another's place.
 -- A uid that begins with "=" was given by the caller or a schedule and is remembered in `seen`.
 -- Invariant: a uid in ready or due has a body. The first write is the HSET, so a full server refuses cleanly.
--- include: time ready wake traits expired batch lines unique unstarted endings
+-- include: time ready wake traits expired batch lines unique records keeping unstarted endings
 
 local now_ms, now_us = server_time()
 
@@ -82,7 +82,7 @@ for i = FIRST_ITEM, #ARGV, 3 do
     if wanted and string.byte(blob, 3) ~= 48 then
         expires_ms, mode = string.match(ARGV[i + 1], "^[^;]*;(%d*);(%a*)$")
         if is_unique(blob) then
-            key = cjson.decode(string.sub(blob, 4)).u
+            key = extras_of(blob).u
             holder = keys_taken[key]
             if not holder then
                 holder, gone, state = holder_of(key, mode)
@@ -133,7 +133,7 @@ for key, uid in pairs(keys_taken) do
     redis.call("HSET", unique_of, uid, key)
 end
 for _, ended in ipairs(over) do
-    end_unstarted(ended[1], redis.call("HGET", body, ended[1]), ended[2], now_ms, result_ttl_ms)
+    end_unstarted(ended[1], redis.call("HGET", body, ended[1]), ended[2], now_ms)
     tell_waiters({ ended[1] })
 end
 in_chunks("ZADD", expiry, expiries)

@@ -1,7 +1,7 @@
 -- Lease up to max_count ready tasks to a worker, after moving what is due to ready.
 --
--- keys:    body ready[4] suspects due held running owned workers attempts errors reasons expiry progress unique unique_of results finished settings full counters waiters wake waiting line_of
--- args:    worker lease_ms max_count start_count take_suspect result_ttl_ms ended_channel
+-- keys:    body ready[4] suspects due held running owned workers attempts errors reasons expiry progress unique unique_of results finished kept settings full counters waiters wake waiting line_of
+-- args:    worker lease_ms max_count start_count take_suspect result_ttl_ms max_results ended_channel
 -- returns: fence, ms until another task may start (-1: none in sight), then uid, blob, attempts per task
 --
 -- start_count: how many of them the worker starts at once; a crash counts only against started tasks.
@@ -9,7 +9,7 @@
 -- Invariant: a uid leaves a ready list only for `running` (or because it has no body: a tombstone).
 -- A paused queue gives nothing, one with limits no more than they allow. What has expired ends here instead of running.
 -- Begins with a delete, so a full server can still be drained.
--- include: time ready wake traits expired limits sight attempts batch lines unique unstarted endings
+-- include: time ready wake traits expired limits sight attempts batch lines unique records keeping unstarted endings
 
 local PROMOTED, ROUNDS = 100, 100
 -- Ends take when there are that many bytes. It begins with small portions, so that large bodies can't come to much more:
@@ -78,7 +78,7 @@ local function take(list, limit)
             if not blob or is_elsewhere(uid) then
                 redis.call("HINCRBY", counters, "tombstones", -1)
             elseif has_expired(uid, blob, now_ms) then
-                end_unstarted(uid, blob, "e", now_ms, result_ttl_ms)
+                end_unstarted(uid, blob, "e", now_ms)
                 redis.call("HINCRBY", counters, "tombstones", -1)
                 tell_waiters({ uid })
             else

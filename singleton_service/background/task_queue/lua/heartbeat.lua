@@ -1,12 +1,13 @@
 -- Renew all leases of a worker at once, and tell it what it should know.
 --
--- keys:    ready[4] suspects due held running owned workers wake body attempts errors reasons expiry progress unique unique_of results finished settings full counters waiters waiting line_of
--- args:    worker lease_ms result_ttl_ms ended_channel
+-- keys:    ready[4] suspects due held running owned workers wake body attempts errors reasons expiry progress unique unique_of results finished kept dead settings full counters waiters waiting line_of
+-- args:    worker lease_ms result_ttl_ms max_results failed_ttl_ms max_failed ended_channel
 -- returns: number of tasks it owns, ms until there is work (0: now, -1: none in sight), then workers whose lease ended
 --
--- Ends what has expired, a bounded lot a beat. Heals a wake-up token that was lost with the dispatcher that took it.
+-- Ends what has expired and forgets what was kept long enough, a bounded lot a beat. Heals a wake-up token that was lost
+-- with the dispatcher that took it.
 -- Begins with a delete, so a full server takes no lease from whoever is at work.
--- include: time wake traits expired limits sight lines unique unstarted endings
+-- include: time wake traits expired limits sight lines batch unique records keeping graves unstarted endings
 
 local SWEPT = 100
 
@@ -17,12 +18,16 @@ redis.call("ZADD", workers, digits(now_ms + lease_ms), worker)
 for _, uid in ipairs(redis.call("ZRANGE", expiry, "-inf", digits(now_ms), "BYSCORE", "LIMIT", 0, SWEPT)) do
     local blob = redis.call("HGET", body, uid)
     if blob and has_expired(uid, blob, now_ms) then
-        end_unstarted(uid, blob, "e", now_ms, result_ttl_ms)
+        end_unstarted(uid, blob, "e", now_ms)
         tell_waiters({ uid })
     else
         redis.call("ZREM", expiry, uid)
     end
 end
+
+-- Where tasks end all the time this has been paid for already.
+forget(SWEPT, now_ms)
+forget_failed(SWEPT, now_ms)
 
 local next_ms = -1
 local paused, limits, next_start_us = unpack(redis.call("HMGET", settings, "paused", "limits", "next_start"))

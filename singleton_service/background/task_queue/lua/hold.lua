@@ -1,12 +1,12 @@
 -- Set leased tasks aside for a while, uncounted; fail those held longer than they may be.
 --
--- keys:    body due held running owned attempts errors reasons cancels expiry progress unique unique_of results finished dead counters waiters wake waiting line_of
--- args:    limit_ms result_ttl_ms ended_channel
+-- keys:    body due held running owned attempts errors reasons cancels expiry progress unique unique_of results finished kept dead counters waiters wake waiting line_of
+-- args:    limit_ms result_ttl_ms max_results ended_channel
 -- items:   uid lease reason error
 -- returns: a string per item: 0 not the caller's, 1 held, 2 failed
 --
 -- The next look comes after 1, 2, 4, ... at most 30 s, so that a task nobody knows costs next to nothing.
--- include: time wake leases attempts errors burial lines unique closing unstarted endings orders
+-- include: time wake leases attempts errors burial lines traits batch unique closing records keeping unstarted endings orders
 
 local LONGEST_MS = 30000
 

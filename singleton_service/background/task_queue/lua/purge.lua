@@ -1,9 +1,9 @@
 -- Cancel what has not started, a bounded lot at a time.
 --
--- keys:    body ready[4] suspects due held attempts errors reasons expiry progress unique unique_of results finished counters waiters waiting line_of wake
--- args:    result_ttl_ms limit ended_channel
+-- keys:    body ready[4] suspects due held attempts errors reasons expiry progress unique unique_of results finished kept counters waiters waiting line_of wake
+-- args:    result_ttl_ms max_results limit ended_channel
 -- returns: how many were cancelled, whether there may be more
--- include: time wake lines unique unstarted endings
+-- include: time wake lines traits batch unique records keeping unstarted endings
 
 local now_ms = server_time()
 local ended, seen_here = {}, 0
@@ -13,7 +13,7 @@ local function cancel(uids, from_list)
         seen_here = seen_here + 1
         local blob = redis.call("HGET", body, uid)
         if blob then
-            end_unstarted(uid, blob, "x", now_ms, result_ttl_ms)
+            end_unstarted(uid, blob, "x", now_ms)
             ended[#ended + 1] = uid
         end
         if from_list then

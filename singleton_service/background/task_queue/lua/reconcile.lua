@@ -1,13 +1,13 @@
 -- Hand back the leases that the server counts for a worker and the worker does not hold.
 --
--- keys:    body ready[4] suspects due held running owned attempts errors reasons cancels expiry progress unique unique_of results finished counters waiters wake waiting line_of
--- args:    worker result_ttl_ms ended_channel
+-- keys:    body ready[4] suspects due held running owned attempts errors reasons cancels expiry progress unique unique_of results finished kept counters waiters wake waiting line_of
+-- args:    worker result_ttl_ms max_results ended_channel
 -- items:   uid
 -- returns: how many went back to ready
 --
 -- A fetch whose answer was lost leaves such leases. The items are what the worker does hold; it must have no fetch
 -- under way. `owned` is at most what one process holds, so reading it whole is bounded.
--- include: time ready wake attempts lines unique unstarted endings orders back
+-- include: time ready wake attempts lines traits batch unique records keeping unstarted endings orders back
 
 local now_ms = server_time()
 local known = {}

@@ -1,12 +1,12 @@
 -- Hand on the tasks of a worker whose lease has ended.
 --
--- keys:    body ready[4] suspects due held running owned workers attempts errors reasons cancels expiry progress unique unique_of results finished dead counters waiters wake waiting line_of
--- args:    lost_worker error result_ttl_ms ended_channel
+-- keys:    body ready[4] suspects due held running owned workers attempts errors reasons cancels expiry progress unique unique_of results finished kept dead counters waiters wake waiting line_of
+-- args:    lost_worker error result_ttl_ms max_results ended_channel
 -- returns: handed on, buried, left to do (-1: the worker is alive again)
 --
 -- `owned` is the lost worker's; it is only an index, `running` decides. Not started: no crash counted. First crash:
 -- back to the head. Second: a suspect, leased alone. Third: buried. Crashes never use up retries.
--- include: time ready wake leases attempts errors burial lines unique closing unstarted endings orders back
+-- include: time ready wake leases attempts errors burial lines traits batch unique closing records keeping unstarted endings orders back
 
 local BATCH = 500
 

@@ -1,10 +1,10 @@
 -- Hand leased tasks back unfinished and uncounted, to the head of their list.
 --
--- keys:    body ready[4] suspects due held running owned attempts errors reasons cancels expiry progress unique unique_of results finished counters waiters wake waiting line_of
--- args:    result_ttl_ms ended_channel
+-- keys:    body ready[4] suspects due held running owned attempts errors reasons cancels expiry progress unique unique_of results finished kept counters waiters wake waiting line_of
+-- args:    result_ttl_ms max_results ended_channel
 -- items:   uid lease
 -- returns: a string of 1 and 0 per item: was it the caller's
--- include: time ready wake leases attempts lines unique unstarted endings orders back
+-- include: time ready wake leases attempts lines traits batch unique records keeping unstarted endings orders back
 
 local now_ms = server_time()
 local mine, answer = give_up(FIRST_ITEM, 2)

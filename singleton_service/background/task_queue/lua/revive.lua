@@ -9,7 +9,7 @@ local answer, revived = {}, 0
 for i = FIRST_ITEM, #ARGV do
     local uid = ARGV[i]
     local blob = redis.call("ZSCORE", dead, uid) and redis.call("HGET", body, uid)
-    local key = blob and is_unique(blob) and cjson.decode(string.sub(blob, 4)).u
+    local key = blob and is_unique(blob) and extras_of(blob).u
     local holder = key and redis.call("HGET", unique, key)
     if not blob then
         answer[#answer + 1] = "0"

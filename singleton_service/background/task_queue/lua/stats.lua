@@ -1,6 +1,6 @@
 -- Count what is in a queue, in constant time.
 --
--- keys:    ready[4] suspects due held waiting running finished dead workers settings counters
+-- keys:    ready[4] suspects due held waiting running results dead workers settings counters
 -- returns: ready, suspects, due, held, waiting, running, finished, dead, workers, paused, then name and value of each counter
 
 local answer = { 0, redis.call("LLEN", suspects) }
@@ -13,7 +13,8 @@ for _, zset in ipairs({ due, held, waiting }) do
     answer[#answer + 1] = redis.call("ZCARD", zset)
 end
 answer[#answer + 1] = redis.call("HLEN", running)
-for _, zset in ipairs({ finished, dead, workers }) do
+answer[#answer + 1] = redis.call("HLEN", results)
+for _, zset in ipairs({ dead, workers }) do
     answer[#answer + 1] = redis.call("ZCARD", zset)
 end
 answer[#answer + 1] = redis.call("HEXISTS", settings, "paused")

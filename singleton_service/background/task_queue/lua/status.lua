@@ -1,11 +1,12 @@
 -- Read tasks as they stand now.
 --
--- keys:    body due held waiting line_of reasons running attempts errors expiry progress results finished dead
+-- keys:    body due held waiting line_of reasons running attempts errors expiry progress results kept crew dead
+-- args:    result_ttl_ms
 -- items:   uid
 -- returns: per item: state, blob or record, detail, attempts, errors, progress ("" each when there is none)
 --
--- detail: when an expired one did (ms), the lease of a running task, the due ms of a due one, "ms|reason" of a held one, the line of a waiting one, ms of death of a dead one.
--- include: time traits expired
+-- detail: when an expired one did (ms), the line lease of a waiting running task, the due ms of a due one, "ms|reason" of a held one, ms of death of a dead one, the worker of a finished one.
+-- include: time traits expired records
 
 local now_ms = server_time()
 local answer = {}
@@ -56,10 +57,11 @@ for i = FIRST_ITEM, #ARGV do
         add(state, blob, detail, past, failures, redis.call("HGET", progress, uid))
     else
         local record = redis.call("HGET", results, uid)
-        local expires_ms = record and redis.call("ZSCORE", finished, uid)
+        local expires_ms = record and (redis.call("ZSCORE", kept, uid) or ended_ms(record) + result_ttl_ms)
         -- Past its time a result is gone for every reader at once, swept or not.
-        if record and (not expires_ms or tonumber(expires_ms) > now_ms) then
-            add("finished", record)
+        if record and tonumber(expires_ms) > now_ms then
+            local _, _, number = settled_by(record)
+            add("finished", record, redis.call("HGET", crew, "#" .. number))
         else
             add("unknown")
         end

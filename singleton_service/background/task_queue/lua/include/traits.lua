@@ -1,8 +1,25 @@
--- What a body says of itself in its third character: 1 for a unique key, 2 for an expiry, 3 for both; "0" for most.
+-- What a body says of itself in its third character, "0" for most: 1 unique key, 2 expiry, 4 a time of its own for its
+-- result, added up and counted from "0".
+local function has_trait(blob, bit)
+    local traits = string.byte(blob, 3) - 48
+    return traits > 0 and math.floor(traits / bit) % 2 == 1
+end
+
 local function is_unique(blob)
-    return string.byte(blob, 3) % 2 == 1
+    return has_trait(blob, 1)
 end
 
 local function can_expire(blob)
-    return string.byte(blob, 3) >= 50
+    return has_trait(blob, 2)
+end
+
+local function keeps_own_time(blob)
+    return has_trait(blob, 4)
+end
+
+-- The third line of a body: what only some tasks have. The payload is not read: it may be large, or nested deeper than
+-- cjson can follow.
+local function extras_of(blob)
+    local payload_ends = string.find(blob, "\n", string.find(blob, "\n", 1, true) + 1, true)
+    return cjson.decode(string.sub(blob, payload_ends + 1))
 end

@@ -1,10 +1,10 @@
 -- Ending a task that does not run: cancelled ("x") or expired ("e"). Its place in a ready list stays as a tombstone,
 -- which fetch passes over: taking one out of the middle of a list costs as much as the list is long.
--- Needs keys: body due held waiting line_of reasons attempts errors expiry progress results finished counters waiters unique unique_of;
--- include: time unique.
+-- Needs keys: body due held waiting line_of reasons attempts errors expiry progress results finished kept counters waiters unique unique_of;
+-- args: result_ttl_ms max_results; include: time traits batch unique records keeping.
 local COUNTER = { ["x"] = "cancelled", ["e"] = "expired" }
 
-local function end_unstarted(uid, blob, state, now_ms, ttl_ms)
+local function end_unstarted(uid, blob, state, now_ms)
     local waited = redis.call("ZREM", due, uid) + redis.call("ZREM", held, uid)
     local place = redis.call("HGET", line_of, uid)
     if place then
@@ -23,8 +23,7 @@ local function end_unstarted(uid, blob, state, now_ms, ttl_ms)
     redis.call("HDEL", progress, uid)
     redis.call("ZREM", expiry, uid)
     release_unique({ uid })
-    local record = table.concat({ "1" .. state .. retries, "", #blob, blob, "null" }, "|")
-    redis.call("HSET", results, uid, digits(now_ms) .. "|0|" .. #past .. "|" .. past .. record)
-    redis.call("ZADD", finished, digits(now_ms + ttl_ms), uid)
+    keep({ { uid, record_of(state, retries, 0, now_ms, "", past, blob, "null"), blob } }, now_ms)
     redis.call("HINCRBY", counters, COUNTER[state], 1)
+    forget(2, now_ms)
 end
