@@ -7,6 +7,7 @@ import threading
 import time
 from contextlib import suppress
 from contextvars import copy_context
+from queue import SimpleQueue
 
 from ._operations import after_fork, lock, state
 
@@ -14,13 +15,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future, Task
     from collections.abc import Awaitable, Callable, Coroutine
-    from typing import Any, TypeVar
+    from typing import Any, Self, TypeVar
 
     from ._operations import Operation
 
     T = TypeVar("T")
 
 __all__ = [
+    "BoundedThread",
     "background_loop_for",
     "close_background_loops",
     "described",
@@ -282,27 +284,71 @@ async def in_thread(function: Callable[[], T], *, outlives_cancellation: bool = 
     return done.result().unwrap()  # type: ignore[no-any-return]  # what *function* returned
 
 
+class BoundedThread:
+    """A helper thread for functions that may hang: then it is left to itself, and the next one gets another."""
+
+    def __init__(self) -> None:
+        self._inbox: SimpleQueue[Callable[[], None] | None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        """Let the thread end after what it is at."""
+        if self._inbox is not None:
+            self._inbox.put(None)
+            self._inbox = None
+
+    def run(self, function: Callable[[], T], timeout_s: float) -> T:
+        """Run *function* in the thread, in this context, for at most *timeout_s*.
+
+        Raises:
+            TimeoutError: It is still running.
+        """
+        context = copy_context()
+        running = threading.Lock()
+        running.acquire()
+        outcomes: list[_Outcome] = []
+
+        def main() -> None:
+            outcomes.append(_Outcome(lambda: context.run(function)))
+            running.release()
+
+        self._submit(main)
+        if not running.acquire(timeout=min(timeout_s, threading.TIMEOUT_MAX)):
+            self._leave()
+            raise TimeoutError(f"took longer than {timeout_s:g} s")
+        return outcomes[0].unwrap()  # type: ignore[no-any-return]  # what *function* returned
+
+    def _submit(self, work: Callable[[], None]) -> None:
+        if self._inbox is None:
+            inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+            thread = threading.Thread(target=_serve, args=(inbox,), name="singleton-service-shutdown", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                work()  # no new threads while the interpreter ends: here, then, and unbounded
+                return
+            self._inbox = inbox
+        self._inbox.put(work)
+
+
+def _serve(inbox: SimpleQueue[Callable[[], None] | None]) -> None:
+    while (work := inbox.get()) is not None:
+        work()
+
+
 def run_bounded(function: Callable[[], T], timeout_s: float) -> T:
-    """Run *function* in a helper thread, in this context, for at most *timeout_s*.
+    """Run *function* in a helper thread of its own, in this context, for at most *timeout_s*.
 
     Raises:
         TimeoutError: It is still running; the thread is left to itself.
     """
-    context = copy_context()
-    finished = threading.Event()
-    outcomes: list[_Outcome] = []
-
-    def main() -> None:
-        outcomes.append(_Outcome(lambda: context.run(function)))
-        finished.set()
-
-    try:
-        threading.Thread(target=main, name="singleton-service-shutdown", daemon=True).start()
-    except RuntimeError:
-        main()  # no new threads while the interpreter ends: here, then, and unbounded
-    if not finished.wait(timeout_s):
-        raise TimeoutError(f"took longer than {timeout_s:g} s")
-    return outcomes[0].unwrap()  # type: ignore[no-any-return]  # what *function* returned
+    with BoundedThread() as helper:
+        return helper.run(function, timeout_s)
 
 
 def run_fresh_for(awaitable: Awaitable[T], timeout_s: float) -> T:

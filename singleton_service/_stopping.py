@@ -10,7 +10,16 @@ import threading
 import time
 
 from . import _hooks
-from ._loops import close_background_loops, in_thread, is_usable, run_bounded, run_fresh_for, run_on, running_loop
+from ._loops import (
+    BoundedThread,
+    close_background_loops,
+    in_thread,
+    is_usable,
+    run_bounded,
+    run_fresh_for,
+    run_on,
+    running_loop,
+)
 from ._operations import Operation, Phase, Record, active, check_wait, find_wait, inside, lock, state, waiting
 from ._order import with_dependents
 from ._plan import needs
@@ -37,10 +46,11 @@ def stop_here(services: Sequence[Service] | None, timeout_s: float) -> None:
         with wait:
             wait_here(wait.operation)
     try:
-        while (stopping := session.next_stop()) is not None:
-            operation, record = stopping
-            with session.closing(operation), inside(operation):
-                _shut_down(operation, record, timeout_s)
+        with BoundedThread() as helper:
+            while (stopping := session.next_stop()) is not None:
+                operation, record = stopping
+                with session.closing(operation), inside(operation):
+                    _shut_down(operation, record, timeout_s, helper)
     finally:
         session.end()
         close_background_loops(timeout_s)
@@ -187,13 +197,13 @@ class _Closing:
         return False
 
 
-def _shut_down(operation: Operation, record: Record, timeout_s: float) -> None:
+def _shut_down(operation: Operation, record: Record, timeout_s: float, helper: BoundedThread) -> None:
     service: Any = operation.service
     if _hooks.is_default(service, "shutdown"):
         return
     deadline = time.monotonic() + timeout_s
     hook = service.shutdown
-    answer = hook() if _hooks.is_async(hook) else run_bounded(hook, timeout_s)
+    answer = hook() if _hooks.is_async(hook) else helper.run(hook, timeout_s)
     if not _hooks.is_awaitable(answer):
         return
     loop = _take_loop(operation, record)
@@ -201,7 +211,7 @@ def _shut_down(operation: Operation, record: Record, timeout_s: float) -> None:
     if loop is not None:
         run_on(loop, answer, remaining_s)
     else:
-        run_bounded(lambda: run_fresh_for(answer, remaining_s), timeout_s)
+        helper.run(lambda: run_fresh_for(answer, remaining_s), timeout_s)
 
 
 async def _shut_down_awaiting(operation: Operation, record: Record, timeout_s: float, here: AbstractEventLoop) -> None:
