@@ -1,6 +1,8 @@
 """The door to the task queue: what an application imports."""
 
 from singleton_service.background.task_queue import (
+    DurabilityError,
+    DurabilityUnavailableError,
     EnqueueError,
     NotAcceptingError,
     Progress,
@@ -24,6 +26,8 @@ from singleton_service.background.task_queue import (
 )
 
 __all__ = [
+    "DurabilityError",
+    "DurabilityUnavailableError",
     "EnqueueError",
     "NotAcceptingError",
     "Progress",

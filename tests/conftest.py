@@ -76,20 +76,21 @@ def in_thread() -> Iterator[Callable[[Callable[[], Any]], threading.Thread]]:
 
 
 class RedisServer:
-    """Debian's redis-server on a free port, in a directory of its own; for outages, one that can be killed."""
+    """A server on a free port, in a directory of its own, redis-server unless told; for outages, one to be killed."""
 
-    def __init__(self, directory: Path, *options: str) -> None:
+    def __init__(self, directory: Path, *options: str, binary: str | None = REDIS_SERVER) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.directory = directory
         self.options = options
+        self.binary = binary
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> RedisServer:
-        assert REDIS_SERVER is not None
-        command = [REDIS_SERVER, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory)]
+        assert self.binary is not None
+        command = [self.binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory)]
         command += ["--save", "", "--appendonly", "no", "--loglevel", "warning", *self.options]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         wait_until(self.answers)

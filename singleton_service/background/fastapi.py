@@ -19,6 +19,8 @@ from singleton_service import stop
 from singleton_service.background.config import ConfigService
 from singleton_service.background.scheduler import SchedulerService
 from singleton_service.background.task_queue import (
+    DurabilityError,
+    DurabilityUnavailableError,
     NotAcceptingError,
     QueueFullError,
     QueueUnavailableError,
@@ -39,7 +41,8 @@ __all__ = ["lifespan", "router"]
 NUM_WORKERS = 4
 # Name, numbers, quotes and escapes around a payload that is itself just within its limit.
 ROOM_AROUND_PAYLOAD_BYTES = 64 * 1024
-_NOT_NOW = (NotAcceptingError, QueueFullError, QueueUnavailableError)
+# A task that is in the queue and not as safe as TASKS_DURABILITY asks is not "queued" either; the text has its id.
+_NOT_NOW = (DurabilityError, DurabilityUnavailableError, NotAcceptingError, QueueFullError, QueueUnavailableError)
 
 
 class NewTask(BaseModel):

@@ -39,6 +39,19 @@ def test_every_test_a_page_names_exists(page: Path) -> None:
         assert re.search(rf"^(async )?def {name}\(", source, re.MULTILINE), f"{path} has no {name}"
 
 
+def test_every_cell_about_durability_names_its_test_or_promises_nothing() -> None:
+    text = (ROOT / "docs/explanation/guarantees.md").read_text(encoding="utf-8")
+    tests = dict(re.findall(r"^- (\[\w\]) `(\S+)`", text, re.MULTILINE))
+    table = re.search(r"^\| What happens .*\n(?:\|.*\n)+", text, re.MULTILINE)
+    assert table
+    cells = [cell for row in table[0].splitlines()[2:] for cell in row.strip("|").split(" | ")[1:]]
+    assert len(cells) == 5 * 5
+    for cell in cells:
+        named = re.findall(r"\[\w\]", cell)
+        assert named or "not promised" in cell, cell
+        assert set(named) <= set(tests), cell
+
+
 def test_every_promise_names_the_test_that_would_break_it() -> None:
     text = (ROOT / "docs/explanation/guarantees.md").read_text(encoding="utf-8")
     promises = [line for line in text.splitlines() if re.match(r"\| \*\*", line)]

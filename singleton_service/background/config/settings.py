@@ -69,6 +69,24 @@ class Settings(BaseSettings):
         description="When the embedded server forces its file to disk. With `no` and `always` it writes "
         "before it answers, so its own death loses nothing; only `always` survives a power cut.",
     )
+    durability: Literal["memory", "disk", "replica"] = Field(
+        default="memory",
+        description="How safe a task is before its enqueue returns: with the server, on its disk, or with replicas. "
+        "With `disk` the embedded server forces its file to disk, too.",
+    )
+    durability_replicas: int = Field(
+        default=1,
+        ge=1,
+        le=100,
+        description="How many replicas must have a task that is enqueued with durability `replica`.",
+    )
+    durability_timeout_seconds: float = Field(
+        default=5,
+        ge=0.01,
+        le=300,
+        allow_inf_nan=False,
+        description="How long an enqueue waits for the disk or the replicas to confirm.",
+    )
     lease_seconds: float = Field(
         default=5,
         ge=2,

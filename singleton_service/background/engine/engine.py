@@ -39,7 +39,9 @@ def open_engine(settings: Settings) -> Engine:
             "this user has no home directory",
             "Set TASKS_DATA_DIR to a directory, or REDIS_URL to a running server.",
         ) from error
-    embedded = EmbeddedServer(data_dir, settings.embedded_fsync)
+    # Left to the kernel's time, nothing could ever be confirmed.
+    must_force = settings.durability == "disk" and settings.embedded_fsync == "no"
+    embedded = EmbeddedServer(data_dir, "always" if must_force else settings.embedded_fsync)
     return Engine(f"unix://{quote(str(embedded.socket_path))}", embedded)
 
 

@@ -2,6 +2,8 @@
 
 from .decorator import task
 from .errors import (
+    DurabilityError,
+    DurabilityUnavailableError,
     EnqueueError,
     NotAcceptingError,
     ProtocolVersionError,
@@ -18,6 +20,8 @@ from .records import Progress, Task, TaskError, TaskPage, TaskPriority, TaskRequ
 from .service import TaskQueueService
 
 __all__ = [
+    "DurabilityError",
+    "DurabilityUnavailableError",
     "EnqueueError",
     "NotAcceptingError",
     "Progress",

@@ -15,6 +15,7 @@ MAX_RETRIES = 1_000_000
 MAX_TAGS = 20
 MAX_MESSAGE_CHARS = 500
 UNIQUE_MODES = ("drop", "replace", "serial")
+DURABILITIES = ("memory", "disk", "replica")
 MAX_LIMIT = 1_000_000
 _SHORTEST_EXPIRY_S = 0.001
 _SHORTEST_RATE_S = 0.001
@@ -213,6 +214,17 @@ def _limit(name: str, number: object) -> int:
     if not 1 <= number <= MAX_LIMIT:
         raise ValueError(f"{name} {number} is out of range: 1 to {MAX_LIMIT:,}; to start nothing, use pause_queue()")
     return number
+
+
+def check_durability(durability: object) -> str | None:
+    """Return how safe a task has to be before its enqueue returns, if that is known; None: as the settings say.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if durability is not None and durability not in DURABILITIES:
+        raise ValueError(f"durability {durability!r} is unknown: it is one of {', '.join(map(repr, DURABILITIES))}")
+    return None if durability is None else str(durability)
 
 
 def check_eta(eta: object) -> int:

@@ -11,6 +11,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from .confirming import Confirmer
 from .errors import ProtocolVersionError, QueueUnavailableError
 from .keys import queues_key
 from .link import Link
@@ -19,7 +20,7 @@ from .protocol import PROTOCOL_VERSION, Limits, Protocol
 from .scripts import load_scripts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from singleton_service.background.config import Settings
     from singleton_service.background.engine import Engine
@@ -82,6 +83,19 @@ class QueueClient:
             link = self._local.link = self.new_link(_CALLER_READ_TIMEOUT_S)
         return link
 
+    @property
+    def _confirmer(self) -> Confirmer:
+        """The calling thread's connection for writes that the server has to confirm."""
+        try:
+            confirmer: Confirmer = self._local.confirmer
+        except AttributeError:
+            settings = self.settings
+            timeout_s = settings.durability_timeout_seconds
+            link = self.new_link(timeout_s + _CALLER_READ_TIMEOUT_S)
+            confirmer = Confirmer(link, self.engine, settings.durability_replicas, timeout_s)
+            self._local.confirmer = confirmer
+        return confirmer
+
     def wait_for_work(self, queues: Sequence[str], timeout_s: float) -> None:
         """Block until there may be work in one of the queues, at most *timeout_s*."""
         try:
@@ -115,6 +129,38 @@ class QueueClient:
             return self.link.run([make(again)])[0]
 
         return self._patiently(send)
+
+    def check_durability(self, durabilities: Collection[str]) -> None:
+        """See that the server can confirm what `persist_confirmed` will ask of it.
+
+        Raises:
+            DurabilityUnavailableError: it can't.
+            QueueUnavailableError: the server did not answer for up to two seconds.
+        """
+        self._patiently(lambda _again: self._confirmer.check(durabilities))
+
+    def persist_confirmed(
+        self, queue: str, command: Command, durabilities: Collection[str]
+    ) -> tuple[Any, dict[str, str]]:
+        """Do as `persist`, and have the server confirm that it is safe; the answer begins with how much was written.
+
+        Returns:
+            the answer, and why which durability was not confirmed in time.
+
+        Raises:
+            DurabilityUnavailableError: it can't confirm that; nothing was written.
+            QueueUnavailableError: the server did not answer for up to two seconds and the time for confirming.
+            ProtocolVersionError: a newer version has written there.
+        """
+        # Any field of ours that no reader minds.
+        mark: Command = (b"HSET", self.protocol(queue).keys.key("settings"), b"mark", b"1")
+
+        def send(again: bool) -> Any:  # noqa: FBT001 - handed on as it comes
+            self.register_queue(queue)
+            return self._confirmer.write(command, mark, durabilities, again=again)
+
+        reply, missing = self._patiently(send)
+        return reply, missing
 
     def read(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands that change nothing and return their replies.

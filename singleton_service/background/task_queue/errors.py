@@ -5,12 +5,21 @@ TaskQueueError
 ├── NotAcceptingError        this process was told to take in no more tasks
 ├── QueueFullError           the queue holds as many unstarted tasks as it may
 ├── EnqueueError             some tasks of a batch went in, then the server went away or the queue was full
+├── DurabilityError          tasks went in, but too few confirmed that they are safe
+├── DurabilityUnavailableError  the server can't give the durability asked for; nothing was written
 ├── ProtocolVersionError     the server holds tasks of a newer version of this package
 ├── TaskFailedError          get_result() of a task that failed for good
 ├── TaskCancelledError       get_result() of a task that was cancelled
 ├── TaskExpiredError         get_result() of a task whose time was over before it started
 └── TaskNotFoundError        get_result() of a task nobody knows (any more)
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class TaskQueueError(Exception):
@@ -74,17 +83,64 @@ class EnqueueError(TaskQueueError):
     Attributes:
         accepted: ids of the tasks that are in the queue.
         reason: why the rest is not.
+        unconfirmed: ids among `accepted` whose durability was not confirmed.
     """
 
-    def __init__(self, accepted: list[str], reason: str) -> None:
-        super().__init__(accepted, reason)
+    def __init__(self, accepted: list[str], reason: str, unconfirmed: Sequence[str] = ()) -> None:
+        super().__init__(accepted, reason, unconfirmed)
         self.accepted = accepted
         self.reason = reason
+        self.unconfirmed = list(unconfirmed)
 
     def __str__(self) -> str:
         return (
             f"{len(self.accepted)} tasks were enqueued, the rest were not: {self.reason}. "
             "`accepted` lists the ids of those that were; enqueue the others again."
+        )
+
+
+class DurabilityError(TaskQueueError):
+    """Tasks are in the queue and will run, but it was not confirmed in time that they are as safe as asked for.
+
+    Attributes:
+        task_ids: ids of these tasks.
+        reason: how many confirmed, and in what time.
+    """
+
+    def __init__(self, task_ids: list[str], reason: str) -> None:
+        super().__init__(task_ids, reason)
+        self.task_ids = task_ids
+        self.reason = reason
+
+    def __str__(self) -> str:
+        which = f"task {self.task_ids[0]!r} is" if len(self.task_ids) == 1 else f"{len(self.task_ids)} tasks are"
+        return (
+            f"{which} enqueued and will run, but not confirmed to be safe: {self.reason}. If the server is lost now, "
+            "so may they be. `task_ids` lists them; don't enqueue them again, unless with a task_id of your own."
+        )
+
+
+class DurabilityUnavailableError(TaskQueueError):
+    """The server can't give the durability asked for. Nothing was written.
+
+    Attributes:
+        durability: what was asked for.
+        server: its version and address, without secrets.
+        reason: what it lacks.
+        advice: what to try.
+    """
+
+    def __init__(self, durability: str, server: str, reason: str, advice: str) -> None:
+        super().__init__(durability, server, reason, advice)
+        self.durability = durability
+        self.server = server
+        self.reason = reason
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return (
+            f"durability {self.durability!r} can't be had from {self.server}: {self.reason}. Nothing was enqueued. "
+            f"{self.advice}"
         )
 
 

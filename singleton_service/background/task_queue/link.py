@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 # cuts the word off; the others come with it.
 _FULL_OR_AWAY = (OutOfMemoryError, ReadOnlyError, ClusterDownError, TryAgainError)
 _FULL_OR_AWAY_WORDS = ("BUSY", "LOADING", "MISCONF", "NOREPLICAS", "OOM")
+# They speak of what this connection wrote just before.
+_ABOUT_THE_LAST_WRITE = (b"WAIT", b"WAITAOF")
 _GONE = (RedisConnectionError, RedisTimeoutError, EngineError, OSError)
 
 
@@ -44,6 +46,9 @@ class Link:
 
     A connection that failed is closed and opened anew by the next call. Nothing is sent twice by itself: whether
     a command may be repeated is the caller's to know.
+
+    Attributes:
+        openings: how often it was connected; another number is another connection.
     """
 
     def __init__(self, engine: Engine, scripts: Scripts, read_timeout_s: float = 5.0) -> None:
@@ -52,6 +57,12 @@ class Link:
         # Any: redis-py's connections are typed only in part.
         self._connection: Any = engine.connection(read_timeout_s)
         self._is_open = False
+        self.openings = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is connected, as far as we know."""
+        return self._is_open
 
     def call(self, *command: bytes | str | int) -> Any:
         """Send one command and return its reply."""
@@ -68,7 +79,9 @@ class Link:
             replies = self._exchange(commands)
             forgotten = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
             if forgotten:
-                # The script cache may vanish at any time: send the text, and only for those that did not run.
+                # The script cache may vanish at any time: send the text, and only for those that did not run. Who
+                # asked whether they are safe has asked too early.
+                forgotten += [n for n in range(forgotten[0], len(commands)) if commands[n][0] in _ABOUT_THE_LAST_WRITE]
                 texts = [self._with_text(commands[n]) for n in forgotten]
                 for n, reply in zip(forgotten, self._exchange(texts), strict=True):
                     replies[n] = reply
@@ -131,6 +144,7 @@ class Link:
         if not self._is_open:
             self._connection.connect()
             self._is_open = True
+            self.openings += 1
 
     def _exchange(self, commands: Sequence[Command]) -> list[Any]:
         self._open()
@@ -145,6 +159,8 @@ class Link:
         return replies
 
     def _with_text(self, command: Command) -> Command:
+        if command[0] != b"EVALSHA":
+            return command
         sha = command[1]
         assert isinstance(sha, bytes)
         return (b"EVAL", self._scripts.text_of(sha), *command[2:])

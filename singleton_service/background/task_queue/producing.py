@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import checks
 from .availability import guarded
-from .errors import EnqueueError, NotAcceptingError, QueueFullError, TaskQueueError
+from .errors import DurabilityError, EnqueueError, NotAcceptingError, QueueFullError, TaskQueueError
 from .ids import join_id
 from .opened import Opened
 from .outage import backoff_s
@@ -47,6 +47,7 @@ class Producing(Opened):
         unique: str = "drop",
         task_id: str | None = None,
         tags: Sequence[str] = (),
+        durability: str | None = None,
         wait_for_room: float = 0,
     ) -> str:
         """Put a task into the queue and return its id, or that of the task that has its unique key.
@@ -71,6 +72,9 @@ class Producing(Opened):
             task_id: the caller's own id, letters, digits, `_-`, at most 128. The same `task_id` in the same queue is
                 the same task: enqueued again within 24 hours, or while it lives, it adds nothing.
             tags: up to 20 words to find it by.
+            durability: where the task is when the call returns: "memory", with the server, safe as the server's own
+                settings make it; "disk", forced to the server's disk; "replica", with replicas too. TASKS_DURABILITY
+                unless given.
             wait_for_room: seconds to wait for room in a full queue (TASKS_MAX_BACKLOG).
 
         Raises:
@@ -78,6 +82,9 @@ class Producing(Opened):
             QueueUnavailableError: no answer from the server within two seconds.
             NotAcceptingError: this process was told to take in no more; nothing was written.
             QueueFullError: the queue holds as many tasks that have not started as it may; nothing was written.
+            DurabilityUnavailableError: the server can't give that durability; nothing was written.
+            DurabilityError: the task is in the queue, but it was not confirmed in time that it is so safe
+                (TASKS_DURABILITY_TIMEOUT_SECONDS); `task_ids` has its id.
         """
         room_by = _room_by(wait_for_room)
         request = TaskRequest(
@@ -93,6 +100,7 @@ class Producing(Opened):
             unique,
             task_id,
             tags,
+            durability,
         )
         return cls._enqueue(request, room_by=room_by)
 
@@ -110,13 +118,35 @@ class Producing(Opened):
             ValueError, TypeError: one of them can't be used; nothing was written.
             QueueUnavailableError: the server is not there; nothing was acknowledged.
             QueueFullError: a queue was full; nothing went in.
-            EnqueueError: the server went away or a queue was full in between; `accepted` lists what went in.
+            EnqueueError: the server went away, stopped confirming, or a queue was full in between; `accepted` lists
+                what went in, `unconfirmed` what of that was not confirmed to be as safe as asked for.
+            DurabilityUnavailableError: the server can't give the durability asked for; nothing was written.
+            DurabilityError: all are in the queue, but those that `task_ids` lists were not confirmed in time.
             NotAcceptingError: this process was told to take in no more; nothing was written.
         """
         cls._check_accepting()
         room_by = _room_by(wait_for_room)
-        client = cls._open_client()
-        limit = client.settings.max_payload_bytes
+        prepared = cls._prepare_all(requests)
+        if durabilities := cls._to_confirm(prepared):
+            cls._open_client().check_durability(durabilities)
+        accepted: dict[str, str] = {}
+        try:
+            for batch in _batches(prepared):
+                cls._send(batch, accepted, room_by)
+        except DurabilityError as error:
+            # The rest would be no safer, and every thousand of it would wait for the whole time.
+            if len(accepted) < len({task.id for task in prepared}):
+                raise EnqueueError(list(accepted.values()), str(error), error.task_ids) from error
+            raise
+        except TaskQueueError as error:
+            if accepted:
+                raise EnqueueError(list(accepted.values()), str(error)) from error
+            raise
+        return [accepted[task.id] for task in prepared]
+
+    @classmethod
+    def _prepare_all(cls, requests: Iterable[TaskRequest]) -> list[PreparedTask]:
+        limit = cls._open_client().settings.max_payload_bytes
         prepared = []
         for n, request in enumerate(requests):
             if not isinstance(request, TaskRequest):
@@ -129,15 +159,7 @@ class Producing(Opened):
             except (ValueError, TypeError) as error:
                 error.add_note(f"in request number {n} of enqueue_many; nothing was enqueued")
                 raise
-        accepted: dict[str, str] = {}
-        try:
-            for batch in _batches(prepared):
-                cls._send(batch, accepted, room_by)
-        except TaskQueueError as error:
-            if accepted:
-                raise EnqueueError(list(accepted.values()), str(error)) from error
-            raise
-        return [accepted[task.id] for task in prepared]
+        return prepared
 
     @classmethod
     def stop_accepting_tasks(cls) -> None:
@@ -185,16 +207,18 @@ class Producing(Opened):
 
         Raises:
             QueueFullError: the queue was full until *room_by* (time.monotonic() seconds).
+            DurabilityError: some that went in are less safe than they must be.
         """
         looks = 0
         while True:
-            enqueued = cls._offer(batch)
+            enqueued, missing = cls._offer(batch)
             refused = []
             for task, uid in zip(batch, enqueued.uids, strict=True):
                 if uid is None:
                     refused.append(task)
                 else:
                     accepted[task.id] = join_id(task.queue, uid)
+            cls._check_safe(batch, enqueued, missing)
             if not refused:
                 return
             left_s = room_by - time.monotonic()
@@ -207,13 +231,37 @@ class Producing(Opened):
             cls._check_accepting()
 
     @classmethod
-    def _offer(cls, batch: Sequence[PreparedTask]) -> Enqueued:
+    def _offer(cls, batch: Sequence[PreparedTask]) -> tuple[Enqueued, dict[str, str]]:
+        """Send tasks of one queue; return what became of them, and why which durability was not confirmed."""
         client = cls._open_client()
         queue = batch[0].queue
         protocol = client.protocol(queue)
-        items = [(task.uid, task.when, task.body) for task in batch]
-        reply = client.persist(queue, lambda _again: protocol.enqueue(items))
-        return protocol.enqueued(reply, [task.uid for task in batch])
+        command = protocol.enqueue([(task.uid, task.when, task.body) for task in batch])
+        missing: dict[str, str] = {}
+        if durabilities := cls._to_confirm(batch):
+            reply, missing = client.persist_confirmed(queue, command, durabilities)
+        else:
+            reply = client.persist(queue, lambda _again: command)
+        return protocol.enqueued(reply, [task.uid for task in batch]), missing
+
+    @classmethod
+    def _to_confirm(cls, tasks: Sequence[PreparedTask]) -> set[str]:
+        """Return what the server's answer alone does not say of these tasks."""
+        default = cls._open_client().settings.durability
+        return {task.durability or default for task in tasks} - {"memory"}
+
+    @classmethod
+    def _check_safe(cls, batch: Sequence[PreparedTask], enqueued: Enqueued, missing: Mapping[str, str]) -> None:
+        if not missing:
+            return
+        default = cls._open_client().settings.durability
+        unsafe = [
+            join_id(task.queue, uid)
+            for task, uid in zip(batch, enqueued.uids, strict=True)
+            if uid is not None and (task.durability or default) in missing
+        ]
+        if unsafe:
+            raise DurabilityError(unsafe, " and ".join(missing.values()))
 
 
 def _room_by(wait_for_room: float) -> float:

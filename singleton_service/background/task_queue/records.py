@@ -119,6 +119,7 @@ class TaskRequest:
     unique: str = "drop"
     task_id: str | None = None
     tags: Sequence[str] = ()
+    durability: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

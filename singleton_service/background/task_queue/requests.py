@@ -29,6 +29,7 @@ class PreparedTask:
     uid: str
     when: bytes
     body: bytes
+    durability: str | None = None
 
     @property
     def id(self) -> str:
@@ -78,7 +79,7 @@ def prepare(
         scheduled_for_ms=fire.instant_ms if fire else None,
     )
     uid = new_uid(priority) if request.task_id is None else given_uid(request.task_id)
-    return PreparedTask(check_queue(queue), uid, _when(request), body)
+    return PreparedTask(check_queue(queue), uid, _when(request), body, checks.check_durability(request.durability))
 
 
 def _when(request: TaskRequest) -> bytes:

@@ -13,7 +13,14 @@ PAGE = Path(__file__).parents[3] / "docs" / "reference" / "settings.md"
 
 
 def unit_of(field: str) -> str:
-    units = {"_seconds": "s", "_bytes": "bytes", "max_results": "tasks", "max_failed": "tasks", "max_backlog": "tasks"}
+    units = {
+        "_seconds": "s",
+        "_bytes": "bytes",
+        "_replicas": "replicas",
+        "max_results": "tasks",
+        "max_failed": "tasks",
+        "max_backlog": "tasks",
+    }
     return next((unit for part, unit in units.items() if part in field), "-")
 
 

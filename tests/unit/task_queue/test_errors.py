@@ -8,6 +8,8 @@ import pickle
 import pytest
 
 from singleton_service.background.task_queue import (
+    DurabilityError,
+    DurabilityUnavailableError,
     EnqueueError,
     NotAcceptingError,
     ProtocolVersionError,
@@ -24,6 +26,13 @@ ERRORS = [
     (NotAcceptingError(), "call TaskQueueService.resume_accepting_tasks() first"),
     (QueueFullError("low", 10_000, 10_002), "queue 'low' holds 10,002 tasks that have not started"),
     (EnqueueError(["default.=a", "default.=b"], "gone"), "2 tasks were enqueued, the rest were not: gone"),
+    (EnqueueError(["default.=a"], "gone", ["default.=a"]), "1 tasks were enqueued"),
+    (DurabilityError(["default.=a"], "0 of 1 replicas had it"), "task 'default.=a' is enqueued and will run"),
+    (DurabilityError(["default.=a", "default.=b"], "late"), "2 tasks are enqueued and will run"),
+    (
+        DurabilityUnavailableError("disk", "Redis 7.0.15 at redis://h:6379/0", "no WAITAOF", "Upgrade it."),
+        "durability 'disk' can't be had from Redis 7.0.15 at redis://h:6379/0: no WAITAOF. Nothing was enqueued.",
+    ),
     (ProtocolVersionError("default", 9, 1), "protocol 9, this version knows 1"),
     (TaskFailedError("default.=a", "no such file"), "task 'default.=a' failed: no such file"),
     (TaskNotFoundError("default.=a"), "task 'default.=a' is unknown"),
