@@ -113,6 +113,17 @@ def test_a_token_that_a_dispatcher_took_to_its_grave_is_put_back_by_any_fetch(
     assert station.check().lists["wake"] == ["1"]
 
 
+def test_a_fetch_of_nothing_puts_a_token_back_but_never_a_second(station: Station, worker: Worker) -> None:
+    worker.put()
+    station.raw(b"LPOP", station.key("wake"))
+    for _ in range(2):
+        assert worker.take(0) == []
+        assert station.check().lists["wake"] == ["1"]
+    worker.complete(*worker.take())
+    worker.take(0)
+    assert station.check().lists["wake"] == [], "there is nothing to wake anybody for"
+
+
 def test_a_uid_without_a_body_is_skipped(station: Station, worker: Worker) -> None:
     names = worker.put(5)
     # A cancelled task's body is gone at once, its place in the list is passed by.

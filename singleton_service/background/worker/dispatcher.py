@@ -176,8 +176,9 @@ class Dispatcher:
             return
         self._feeds.hope(token)
         if self._stop_by is not None or self._room(token) == 0:
-            # Woken, but with no hand free: somebody else may have one.
-            self._link.call(b"RPUSH", self._client.protocol(token).keys.wake, b"1")
+            # Woken, but with no hand free: somebody else may have one. A fetch of nothing puts the token back, if there
+            # is work and if nobody else has meanwhile.
+            self._link.run([self._client.protocol(token).fetch(0, 0, take_suspect=False)])
 
     def _room(self, queue: str | None) -> int:
         """How many tasks to fetch now, if it is from *queue*."""
