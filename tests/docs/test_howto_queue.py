@@ -21,7 +21,7 @@ PROGRAM = re.compile(
 )
 PROGRAMS = [
     pytest.param(*found, id=found[1])
-    for page in ("look-after-a-queue", "intake-and-order", "rate-limits-and-tenants", "follow-a-task")
+    for page in ("look-after-a-queue", "intake-and-order", "rate-limits-and-tenants", "follow-a-task", "retries")
     for found in PROGRAM.findall((ROOT / f"docs/howto/{page}.md").read_text(encoding="utf-8"))
 ]
 

@@ -16,6 +16,7 @@ from .errors import (
     TaskQueueError,
 )
 from .handle import TaskHandle
+from .outcomes import PermanentError, Retry, TaskResult
 from .records import Progress, Task, TaskError, TaskPage, TaskPriority, TaskRequest, TaskStatus
 from .service import TaskQueueService
 
@@ -24,10 +25,12 @@ __all__ = [
     "DurabilityUnavailableError",
     "EnqueueError",
     "NotAcceptingError",
+    "PermanentError",
     "Progress",
     "ProtocolVersionError",
     "QueueFullError",
     "QueueUnavailableError",
+    "Retry",
     "Task",
     "TaskCancelledError",
     "TaskError",
@@ -40,6 +43,7 @@ __all__ = [
     "TaskQueueError",
     "TaskQueueService",
     "TaskRequest",
+    "TaskResult",
     "TaskStatus",
     "task",
 ]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import random
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from . import checks
 from .availability import guarded
@@ -20,11 +21,12 @@ from .codec import (
 )
 from .current import running_lease
 from .errors import QueueUnavailableError
-from .handlers import Handler, Policy
+from .handlers import Handler
 from .ids import split_id
 from .opened import Opened
 from .order import queue_order, turns_of
-from .records import Task, TaskPriority
+from .policy import Policy, PolicyOptions, make_policy
+from .records import Task
 from .retry import retry_delay_s
 
 if TYPE_CHECKING:
@@ -205,32 +207,27 @@ class Consuming(Opened):
         settings = cls._open_client().settings
         handler = cls._task_handlers.get(name)
         delay_s = retry_delay_s(
+            handler.policy if handler else Policy(),
             retry,
             base_s=settings.retry_base_seconds,
             cap_s=settings.retry_cap_seconds,
-            fixed_s=handler.policy.retry_delay_seconds if handler else None,
+            chance=random.random(),  # noqa: S311 - spreading load, not keeping secrets
         )
         return round(delay_s * 1000)
 
     @classmethod
-    def register_handler(  # noqa: PLR0913 - the policy, keyword by keyword
-        cls,
-        name: str,
-        handler: Callable[[dict[str, Any]], Any],
-        *,
-        max_retries: int | None = None,
-        retry_delay_seconds: float | None = None,
-        queue: str | None = None,
-        priority: TaskPriority | None = None,
+    def register_handler(
+        cls, name: str, handler: Callable[[dict[str, Any]], Any], **policy: Unpack[PolicyOptions]
     ) -> None:
         """Say which function does the tasks of a name: `handler(payload) -> result`, plain or `async def`.
 
-        The last registration wins, with a warning if it is another function. Starts nothing.
+        The last registration wins, with a warning if it is another function. Starts nothing. The options are those of
+        `@task`, see `PolicyOptions`.
 
         Raises:
             ValueError, TypeError: the name, the handler or an option can't be used.
         """
         earlier = cls._task_handlers.get(name)
-        cls._task_handlers.register(Handler(name, handler, Policy(max_retries, retry_delay_seconds, queue, priority)))
+        cls._task_handlers.register(Handler(name, handler, make_policy(policy)))
         if earlier and earlier.origin == "application" and earlier.function is not handler:
             logger.warning("task %r has a new handler, %r; before it was %r", name, handler, earlier.function)

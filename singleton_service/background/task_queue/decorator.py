@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
 from .handle import TaskHandle
-from .handlers import Handler, Policy, registry
+from .handlers import Handler, registry
+from .policy import PolicyOptions, make_policy
 from .service import TaskQueueService
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from .records import TaskPriority
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -49,35 +48,21 @@ class TaskFunction(Generic[P, R]):
 def task(function: Callable[P, R], /) -> TaskFunction[P, R]: ...
 @overload
 def task(
-    *,
-    name: str | None = None,
-    max_retries: int | None = None,
-    retry_delay_seconds: float | None = None,
-    queue: str | None = None,
-    priority: TaskPriority | None = None,
+    *, name: str | None = None, **policy: Unpack[PolicyOptions]
 ) -> Callable[[Callable[P, R]], TaskFunction[P, R]]: ...
-def task(  # noqa: PLR0913 - the policy, keyword by keyword
-    function: Callable[P, R] | None = None,
-    /,
-    *,
-    name: str | None = None,
-    max_retries: int | None = None,
-    retry_delay_seconds: float | None = None,
-    queue: str | None = None,
-    priority: TaskPriority | None = None,
+def task(
+    function: Callable[P, R] | None = None, /, *, name: str | None = None, **policy: Unpack[PolicyOptions]
 ) -> TaskFunction[P, R] | Callable[[Callable[P, R]], TaskFunction[P, R]]:
     """Make a function a task: `@task`, or `@task(max_retries=5, retry_delay_seconds=5)`.
 
     Args:
         function: takes the payload, a dict; plain or `async def`. What it returns is the task's result (JSON).
         name: the task's name; the function's own unless given.
-        max_retries: how often a failed attempt is tried again.
-        retry_delay_seconds: seconds between attempts, the same each time.
-        queue: where it is enqueued unless told otherwise.
-        priority: with which priority, likewise.
+        policy: see `PolicyOptions`; docs/howto/retries.md shows what they do.
 
     Raises:
         ValueError: another function has that name already, or an option is out of range.
+        TypeError: an option is unknown, or of a wrong type.
     """
 
     def decorate(function: Callable[P, R]) -> TaskFunction[P, R]:
@@ -88,7 +73,7 @@ def task(  # noqa: PLR0913 - the policy, keyword by keyword
                 f"two functions are called task {task_name!r}: {_place(earlier.function)} and {_place(function)}; "
                 "give one of them another name: @task(name=...)"
             )
-        handler = Handler(task_name, function, Policy(max_retries, retry_delay_seconds, queue, priority))
+        handler = Handler(task_name, function, make_policy(policy))
         registry.register(handler)
         return TaskFunction(function, handler)
 

@@ -11,7 +11,9 @@ TaskQueueError
 ├── TaskFailedError          get_result() of a task that failed for good
 ├── TaskCancelledError       get_result() of a task that was cancelled
 ├── TaskExpiredError         get_result() of a task whose time was over before it started
-└── TaskNotFoundError        get_result() of a task nobody knows (any more)
+├── TaskNotFoundError        get_result() of a task nobody knows (any more)
+├── PermanentError           raised by a handler: don't try again (outcomes.py)
+└── Retry                    raised by a handler: try again, after so long (outcomes.py)
 """
 
 from __future__ import annotations

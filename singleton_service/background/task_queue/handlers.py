@@ -6,34 +6,11 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from .checks import check_delay, check_max_retries, check_name, check_priority
-from .ids import check_queue
+from .checks import check_name
+from .policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from .records import TaskPriority
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What a task's own definition says; None where it says nothing."""
-
-    max_retries: int | None = None
-    retry_delay_seconds: float | None = None
-    queue: str | None = None
-    priority: TaskPriority | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse a policy that no task could follow."""
-        if self.max_retries is not None:
-            check_max_retries(self.max_retries)
-        if self.retry_delay_seconds is not None:
-            check_delay("retry_delay_seconds", self.retry_delay_seconds)
-        if self.queue is not None:
-            check_queue(self.queue)
-        if self.priority is not None:
-            object.__setattr__(self, "priority", check_priority(self.priority))
 
 
 @dataclass(frozen=True, slots=True)

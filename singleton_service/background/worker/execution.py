@@ -18,9 +18,10 @@ from singleton_service.background.task_queue.codec import (
     to_json,
 )
 from singleton_service.background.task_queue.current import running_lease
-from singleton_service.background.task_queue.retry import retry_delay_s
+from singleton_service.background.task_queue.outcomes import PermanentError, Retry, TaskResult
 
 from . import loop
+from .failures import Judge, returned_failure
 from .job import Ending
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from singleton_service.background.task_queue.handlers import Handler
+    from singleton_service.background.task_queue.policy import Policy
 
     from .job import Job
     from .loop import HandlerLoop
@@ -53,8 +55,7 @@ class Execution:
     ) -> None:
         self._handlers = handlers
         self._loop = loop
-        self._retry_base_s = retry_base_s
-        self._retry_cap_s = retry_cap_s
+        self._judge = Judge(loop, retry_base_s, retry_cap_s)
         self._unknown: set[str] = set()
 
     def run(self, job: Job) -> None:
@@ -98,14 +99,23 @@ class Execution:
         except BaseException as error:
             # SystemExit and the like, too: a handler ends its task, never the worker.
             job.run_s = time.perf_counter() - began
-            self._fail(job, error, fields["m"], handler)
+            text = "".join(traceback.format_exception(type(error), error, _users_part(error.__traceback__)))
+            self._fail(job, error, handler.policy, fields["m"], type(error).__name__, text)
         else:
             job.run_s = time.perf_counter() - began
-            self._complete(job, result)
+            self._take(job, result, handler.policy, fields["m"])
         finally:
             running_lease.reset(here)
         if lease.account is not None:
             lease.account.settle(lease)
+
+    def _take(self, job: Job, result: Any, policy: Policy, max_retries: int) -> None:
+        failure = returned_failure(result)
+        if failure is None:
+            self._complete(job, result.result if isinstance(result, TaskResult) else result)
+            return
+        error = Retry(reason=str(failure.error)) if failure.retryable else PermanentError(failure.error)
+        self._fail(job, error, policy, max_retries, failure.error_type or "TaskResult", None)
 
     def _complete(self, job: Job, result: Any) -> None:
         # Before anything is acknowledged: a result that can't be kept must not run the task again.
@@ -122,27 +132,27 @@ class Execution:
             return
         job.ending, job.report = Ending.COMPLETE, result_json
 
-    def _fail(self, job: Job, error: BaseException, max_retries: int, handler: Handler) -> None:
+    def _fail(  # noqa: PLR0913 - all that is known of the attempt
+        self, job: Job, error: BaseException, policy: Policy, max_retries: int, kind: str, trace: str | None
+    ) -> None:
         message = f"Task execution failed: {_shown(error)}"
-        text = "".join(traceback.format_exception(type(error), error, _users_part(error.__traceback__)))
-        job.report = encode_error(_now(), type(error).__name__, message, text)
-        retry = job.lease.retry_count + 1
-        if retry > max_retries:
+        job.report = encode_error(_now(), kind, message, trace)
+        attempt = job.lease.retry_count + 1
+        delay_s = self._judge.wait_s(job.lease, policy, error, max_retries)
+        shown = trace or message
+        if delay_s is None:
             job.ending = Ending.BURY
-            logger.error("task %s (%s) failed for good, attempt %d:\n%s", job.lease.id, job.name, retry, text)
+            logger.error("task %s (%s) failed for good, attempt %d:\n%s", job.lease.id, job.name, attempt, shown)
             return
-        delay_s = retry_delay_s(
-            retry, base_s=self._retry_base_s, cap_s=self._retry_cap_s, fixed_s=handler.policy.retry_delay_seconds
-        )
         job.ending, job.delay_ms = Ending.RETRY, round(delay_s * 1000)
         logger.warning(
             "task %s (%s) failed, attempt %d of %d, again in %g s:\n%s",
             job.lease.id,
             job.name,
-            retry,
+            attempt,
             max_retries + 1,
             delay_s,
-            text,
+            shown,
         )
 
     @staticmethod

@@ -12,9 +12,11 @@ from singleton_service.background.task_queue import (
     DurabilityUnavailableError,
     EnqueueError,
     NotAcceptingError,
+    PermanentError,
     ProtocolVersionError,
     QueueFullError,
     QueueUnavailableError,
+    Retry,
     TaskFailedError,
     TaskNotFoundError,
     TaskQueueError,
@@ -36,6 +38,10 @@ ERRORS = [
     (ProtocolVersionError("default", 9, 1), "protocol 9, this version knows 1"),
     (TaskFailedError("default.=a", "no such file"), "task 'default.=a' failed: no such file"),
     (TaskNotFoundError("default.=a"), "task 'default.=a' is unknown"),
+    (PermanentError("no such address"), "no such address"),
+    (Retry(5, "too busy"), "too busy"),
+    (Retry(reason="too busy"), "too busy"),
+    (Retry(delay_seconds=5), "the handler asked for it"),
 ]
 
 

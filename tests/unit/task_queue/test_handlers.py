@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from singleton_service.background.task_queue import TaskPriority, TaskQueueService, task
-from singleton_service.background.task_queue.handlers import Handler, Policy
+from singleton_service.background.task_queue.handlers import Handler
+from singleton_service.background.task_queue.policy import Policy
 
 if TYPE_CHECKING:
     from singleton_service.background.task_queue.handlers import HandlerRegistry
@@ -44,7 +45,9 @@ def test_a_coroutine_function_becomes_a_task_and_can_be_awaited(handlers: Handle
 
 def test_the_policy_is_what_was_said(handlers: HandlerRegistry) -> None:
     task(name="other", max_retries=5, retry_delay_seconds=2, queue="low", priority=TaskPriority.HIGH)(one)
-    assert handlers["other"].policy == Policy(5, 2, "low", TaskPriority.HIGH)
+    assert handlers["other"].policy == Policy(
+        max_retries=5, retry_delay_seconds=2, queue="low", priority=TaskPriority.HIGH
+    )
     assert "one" not in handlers
 
 
@@ -81,6 +84,15 @@ def test_a_module_that_is_loaded_again_may_say_the_same_again(handlers: HandlerR
         ({"queue": "a b"}, ValueError),
         ({"priority": 7}, ValueError),
         ({"name": "a\nb"}, ValueError),
+        ({"retry_backoff": 0.5}, ValueError),
+        ({"retry_backoff": float("nan")}, ValueError),
+        ({"retry_backoff": "yes"}, TypeError),
+        ({"retry_backoff_max": -1}, ValueError),
+        ({"retry_jitter": 1.5}, ValueError),
+        ({"retry_on": ValueError()}, TypeError),
+        ({"retry_on": [ValueError]}, TypeError),
+        ({"give_up_on": (ValueError, int)}, TypeError),
+        ({"on_error": "later"}, TypeError),
     ],
 )
 def test_a_policy_no_task_could_follow_is_refused_at_once(
@@ -88,6 +100,14 @@ def test_a_policy_no_task_could_follow_is_refused_at_once(
 ) -> None:
     with pytest.raises(error):
         task(**policy)(one)
+    assert handlers == {}
+
+
+def test_an_unknown_option_is_refused_with_the_nearest_known_one(handlers: HandlerRegistry) -> None:
+    with pytest.raises(TypeError, match=r"no option 'retry_delay': did you mean 'retry_delay_seconds'"):
+        task(retry_delay=5)(one)  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match=r"no option 'colour': there are queue, priority"):
+        TaskQueueService.register_handler("job", one, colour="red")  # type: ignore[call-arg]
     assert handlers == {}
 
 

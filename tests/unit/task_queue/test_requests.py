@@ -9,7 +9,8 @@ import pytest
 
 from singleton_service.background.task_queue import TaskPriority, TaskRequest
 from singleton_service.background.task_queue.codec import decode_body
-from singleton_service.background.task_queue.handlers import Handler, HandlerRegistry, Policy
+from singleton_service.background.task_queue.handlers import Handler, HandlerRegistry
+from singleton_service.background.task_queue.policy import Policy
 from singleton_service.background.task_queue.requests import Fire, PreparedTask, prepare
 
 CAREFUL = Policy(max_retries=9, retry_delay_seconds=1, queue="critical", priority=TaskPriority.HIGH)

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from singleton_service.background.task_queue import PermanentError, Retry, TaskResult
 from singleton_service.background.task_queue.codec import decode_task, encode_body, to_json
-from singleton_service.background.task_queue.handlers import Handler, Policy
+from singleton_service.background.task_queue.handlers import Handler
 from singleton_service.background.task_queue.lease import Lease
+from singleton_service.background.task_queue.policy import Policy
 from singleton_service.background.worker import execution
 from singleton_service.background.worker.execution import Execution
 from singleton_service.background.worker.job import Ending, Job
@@ -22,6 +24,8 @@ from singleton_service.background.worker.loop import HandlerLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from singleton_service.background.task_queue import Task
 
 FENCE = 1_700_000_000_000_000
 
@@ -173,6 +177,142 @@ def test_it_is_tried_again_after_its_own_delay(bench: Bench) -> None:
 @pytest.mark.parametrize(("retries", "max_retries"), [(0, 0), (3, 3)])
 def test_after_its_last_attempt_it_has_failed_for_good(bench: Bench, retries: int, max_retries: int) -> None:
     assert bench.run(fail, retries=retries, max_retries=max_retries).ending is Ending.BURY
+
+
+def raising(error: BaseException) -> Callable[..., Any]:
+    def handler(payload: dict[str, Any]) -> None:
+        raise error
+
+    return handler
+
+
+def returning(value: Any) -> Callable[..., Any]:
+    return lambda payload: value
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize(
+    ("answer", "ending", "delay_s"),
+    [(True, Ending.RETRY, 120), (False, Ending.BURY, 0), (2.5, Ending.RETRY, 2.5), (0, Ending.RETRY, 0)],
+)
+def test_on_error_decides(bench: Bench, answer: Any, ending: Ending, delay_s: float, *, is_async: bool) -> None:
+    asked: list[Any] = []
+
+    def on_error(task: Task, error: BaseException) -> Any:
+        asked.append((task.name, task.retry_count, task.payload, str(error)))
+        return answer
+
+    async def on_error_async(task: Task, error: BaseException) -> Any:
+        await asyncio.sleep(0)
+        return on_error(task, error)
+
+    policy = Policy(on_error=on_error_async if is_async else on_error, retry_on=KeyError)
+    job = bench.run(fail, {"to": "a"}, policy=policy)
+    assert asked == [("job", 0, {"to": "a"}, "no such address")]
+    assert (job.ending, job.delay_ms) == (ending, delay_s * 1000)
+
+
+def test_on_error_that_has_no_opinion_leaves_it_to_the_rest_of_the_policy(bench: Bench) -> None:
+    assert bench.run(fail, policy=Policy(on_error=lambda task, error: None)).ending is Ending.RETRY
+    policy = Policy(on_error=lambda task, error: None, give_up_on=ValueError)
+    assert bench.run(fail, policy=policy).ending is Ending.BURY
+
+
+@pytest.mark.parametrize("answer", [RuntimeError("hook"), SystemExit(1), "soon", -1, float("nan")], ids=repr)
+def test_an_on_error_that_fails_itself_loses_nothing(
+    bench: Bench, answer: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def on_error(task: Task, error: BaseException) -> Any:
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    job = bench.run(fail, policy=Policy(on_error=on_error))
+    assert (job.ending, job.delay_ms) == (Ending.RETRY, 120_000), "as if there were none"
+    assert error_of(job)["m"] == "Task execution failed: no such address"
+    assert "on_error of task default.=x failed" in caplog.text
+
+
+def test_on_error_cant_give_a_task_more_than_its_retries(bench: Bench) -> None:
+    job = bench.run(fail, retries=3, policy=Policy(on_error=lambda task, error: True))
+    assert job.ending is Ending.BURY
+
+
+@pytest.mark.parametrize(
+    ("policy", "ending"),
+    [
+        (Policy(retry_on=ValueError), Ending.RETRY),
+        (Policy(retry_on=Exception), Ending.RETRY),
+        (Policy(retry_on=(KeyError, OSError)), Ending.BURY),
+        (Policy(give_up_on=ValueError), Ending.BURY),
+        (Policy(give_up_on=KeyError), Ending.RETRY),
+        (Policy(retry_on=Exception, give_up_on=ValueError), Ending.BURY),
+    ],
+    ids=repr,
+)
+def test_the_kind_of_error_decides(bench: Bench, policy: Policy, ending: Ending) -> None:
+    assert bench.run(fail, policy=policy).ending is ending
+
+
+def test_a_handler_may_say_when_to_try_again(bench: Bench) -> None:
+    policy = Policy(retry_delay_seconds=9, give_up_on=Exception, on_error=lambda task, error: False)
+    job = bench.run(raising(Retry(delay_seconds=0.25, reason="too busy")), policy=policy)
+    assert (job.ending, job.delay_ms) == (Ending.RETRY, 250)
+    assert (error_of(job)["t"], error_of(job)["m"]) == ("Retry", "Task execution failed: too busy")
+    assert bench.run(raising(Retry()), policy=policy).delay_ms == 9000
+    assert bench.run(raising(Retry()), retries=3).ending is Ending.BURY, "it counts as a retry"
+
+
+def test_a_handler_may_give_up(bench: Bench) -> None:
+    class NoSuchAddressError(PermanentError):
+        pass
+
+    job = bench.run(raising(NoSuchAddressError("a@b")), policy=Policy(on_error=lambda task, error: True))
+    assert job.ending is Ending.BURY
+    assert (error_of(job)["t"], error_of(job)["m"]) == ("NoSuchAddressError", "Task execution failed: a@b")
+    assert " in handler\n" in error_of(job)["tb"]
+
+
+def test_a_task_may_fail_by_value(bench: Bench) -> None:
+    job = bench.run(returning(TaskResult(success=False, error="no params", error_type="Missing", retryable=False)))
+    assert job.ending is Ending.BURY
+    assert {**error_of(job), "w": 0} == {"w": 0, "t": "Missing", "m": "Task execution failed: no params", "tb": None}
+    job = bench.run(returning(TaskResult(success=False, error="later")), policy=Policy(retry_delay_seconds=3))
+    assert (job.ending, job.delay_ms, error_of(job)["t"]) == (Ending.RETRY, 3000, "TaskResult")
+
+
+def test_a_task_result_that_is_a_success_is_its_result(bench: Bench) -> None:
+    assert result_of(bench.run(returning(TaskResult(success=True, result=[1, 2])))) == [1, 2]
+
+
+def test_a_task_result_does_not_contradict_itself() -> None:
+    with pytest.raises(ValueError, match="needs an error"):
+        TaskResult(success=False)
+    with pytest.raises(ValueError, match="contradicts itself"):
+        TaskResult(success=True, error="but")
+
+
+@pytest.mark.parametrize(("retry", "ending"), [(False, Ending.BURY), (True, Ending.RETRY)])
+def test_the_dict_of_an_earlier_system_is_a_failure_by_value(bench: Bench, ending: Ending, *, retry: bool) -> None:
+    job = bench.run(returning({"error": "file not found", "retry": retry}))
+    assert job.ending is ending
+    assert error_of(job)["m"] == "Task execution failed: file not found"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"error": None, "retry": False},
+        {"error": "", "retry": False},
+        {"error": "x"},
+        {"error": "x", "retry": "no"},
+        {"error": "x", "retry": False, "rows": 7},
+        {"retry": False, "rows": 7},
+    ],
+    ids=repr,
+)
+def test_other_dicts_are_results(bench: Bench, value: dict[str, Any]) -> None:
+    assert result_of(bench.run(returning(value))) == value
 
 
 def first_frames(job: Job) -> tuple[str, str]:

@@ -1,0 +1,140 @@
+"""What a task's own definition says about how its tasks are done."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, fields
+from math import isfinite
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from .checks import check_delay, check_max_retries, check_priority
+from .ids import check_queue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .records import Task, TaskPriority
+
+    ErrorClasses = type[BaseException] | tuple[type[BaseException], ...]
+    OnError = Callable[[Task, BaseException], Any]
+
+DEFAULT_FACTOR = 2.0
+_LARGEST_FACTOR = 1000
+
+
+class PolicyOptions(TypedDict, total=False):
+    """The options of `@task`, `TaskQueueService.register_handler` and, as class attributes, `TaskHandler`.
+
+    docs/howto/retries.md has the delays that the retry options make.
+
+    Attributes:
+        queue: where it is enqueued unless told otherwise.
+        priority: with which priority, likewise.
+        max_retries: how often a failed attempt is tried again, likewise.
+        retry_delay_seconds: before the first retry; before each, unless retry_backoff is given, too.
+        retry_backoff: True doubles the delay each time; a number, 1 to 1,000, multiplies it.
+        retry_backoff_max: no delay is longer, in seconds.
+        retry_jitter: how much of a delay is left to chance: 0.5 makes 100 s any time from 50 to 100 s; True is 1.
+        retry_on: an exception class, or several: others fail for good at once.
+        give_up_on: an exception class, or several: these fail for good at once.
+        on_error: `on_error(task, error)`, plain or async, is asked after a failed attempt: True tries again, a number
+            tries again after so many seconds, False fails for good, None leaves it to the rest of the policy. It can't
+            give a task more than its retries.
+    """
+
+    queue: str | None
+    priority: TaskPriority | None
+    max_retries: int | None
+    retry_delay_seconds: float | None
+    retry_backoff: bool | float | None
+    retry_backoff_max: float | None
+    retry_jitter: bool | float | None
+    retry_on: ErrorClasses | None
+    give_up_on: ErrorClasses | None
+    on_error: OnError | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Options, checked: those of `PolicyOptions`, None where nothing is said."""
+
+    queue: str | None = None
+    priority: TaskPriority | None = None
+    max_retries: int | None = None
+    retry_delay_seconds: float | None = None
+    retry_backoff: bool | float | None = None
+    retry_backoff_max: float | None = None
+    retry_jitter: bool | float | None = None
+    retry_on: ErrorClasses | None = None
+    give_up_on: ErrorClasses | None = None
+    on_error: OnError | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a policy that no task could follow."""
+        if self.queue is not None:
+            check_queue(self.queue)
+        if self.priority is not None:
+            object.__setattr__(self, "priority", check_priority(self.priority))
+        if self.max_retries is not None:
+            check_max_retries(self.max_retries)
+        for name in ("retry_delay_seconds", "retry_backoff_max"):
+            if (seconds := getattr(self, name)) is not None:
+                check_delay(name, seconds)
+        _check_number("retry_backoff", self.retry_backoff, 1, _LARGEST_FACTOR, "1 (the same delay each time)")
+        _check_number("retry_jitter", self.retry_jitter, 0, 1, "0 (none)")
+        _check_errors("retry_on", self.retry_on)
+        _check_errors("give_up_on", self.give_up_on)
+        if self.on_error is not None and not callable(self.on_error):
+            raise TypeError(f"on_error {self.on_error!r} can't be called: pass a function that takes (task, error)")
+
+    @property
+    def factor(self) -> float:
+        """By how much each delay is longer than the one before."""
+        if self.retry_backoff is None:
+            return DEFAULT_FACTOR if self.retry_delay_seconds is None else 1.0
+        if isinstance(self.retry_backoff, bool):
+            return DEFAULT_FACTOR if self.retry_backoff else 1.0
+        return float(self.retry_backoff)
+
+    def allows(self, error: BaseException) -> bool:
+        """Whether *error* is one after which it may be tried again."""
+        if self.give_up_on is not None and isinstance(error, self.give_up_on):
+            return False
+        return self.retry_on is None or isinstance(error, self.retry_on)
+
+
+OPTIONS = tuple(field.name for field in fields(Policy))
+
+
+def make_policy(options: Any) -> Policy:
+    """Return the policy that *options* (of `PolicyOptions`) make.
+
+    Raises:
+        ValueError: one is out of range.
+        TypeError: one is unknown, or of a wrong type.
+    """
+    for name in options:
+        if name not in OPTIONS:
+            near = difflib.get_close_matches(name, OPTIONS, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(OPTIONS)}"
+            raise TypeError(f"a task has no option {name!r}: {hint}")
+    return Policy(**options)
+
+
+def _check_number(name: str, value: object, least: float, most: float, least_means: str) -> None:
+    if value is None or isinstance(value, bool):
+        return
+    if not isinstance(value, (int, float)):
+        raise TypeError(f"{name} {value!r} is of type {type(value).__name__}, it must be True or a number")
+    if not isfinite(value) or not least <= value <= most:
+        raise ValueError(f"{name} {value} is out of range: {least_means} to {most}")
+
+
+def _check_errors(name: str, classes: object) -> None:
+    if classes is None:
+        return
+    for each in classes if isinstance(classes, tuple) else (classes,):
+        if not (isinstance(each, type) and issubclass(each, BaseException)):
+            raise TypeError(
+                f"{name} {each!r} is no exception class: pass one, such as ConnectionError, or a tuple of some"
+            )
