@@ -295,7 +295,7 @@ def test_results_are_forgotten_after_their_time(queue: Queue, monkeypatch: pytes
     task_id = queue.enqueue_task("x")
     assert queue.complete_task(take(queue), 1)
     until(lambda: queue.get_task_status(task_id) is None)
-    assert queue.clean_up() == 1
+    assert queue.clean_up() <= 1, "a heartbeat may have been first"
     assert queue.get_queue_stats()["results_kept"] == 0
 
 

@@ -130,9 +130,11 @@ class Worker:
         unique: str | None = None,
         mode: str = "drop",
         expires_ms: int | None = None,
+        result_ttl_ms: int | None = None,
     ) -> str:
         """Enqueue one task with a unique key, an expiry or both, and return the uid it goes by."""
-        written = encode_body(uid, b"{}", 1, None, 3, unique_key=unique, expires=expires_ms is not None)
+        expires = expires_ms is not None
+        written = encode_body(uid, b"{}", 1, None, 3, unique_key=unique, expires=expires, result_ttl_ms=result_ttl_ms)
         expiry = b"" if expires_ms is None else b"%d" % expires_ms
         reply = self.say(self.speak.enqueue([(uid, b"%b;%b;%b" % (when, expiry, mode.encode()), written)]))
         (found,) = self.speak.enqueued(reply, [uid]).uids

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -234,6 +235,71 @@ def test_a_result_nobody_wants_is_not_kept(station: Station, worker: Worker) -> 
     worker.complete(*worker.take())
     assert worker.state(uid) == "unknown"
     assert station.check().hashes["results"] == {}
+
+
+def test_of_many_errors_the_first_and_the_latest_are_kept(station: Station, worker: Worker) -> None:
+    (uid,) = worker.put()
+    for n in range(25):
+        (lease,) = worker.take()
+        worker.retry(lease, error=failure(f"attempt {n}"))
+    kept = [b"%s" % failure(f"attempt {n}") for n in (0, 1, 2, *range(18, 25))]
+    kept.insert(3, b"15")
+    assert station.check().hashes["errors"][uid].split(b"\n") == kept
+    (lease,) = worker.take()
+    assert worker.bury(lease, error=failure("the last")) == b"1"
+    assert worker.bury(lease, error=failure("the last"), again=True) == b"1", "known by its last line"
+    assert station.check().hashes["errors"][uid].split(b"\n") == [*kept[:3], b"16", *kept[5:], failure("the last")]
+
+
+def test_an_error_too_long_to_keep_is_said_to_be(station: Station, worker: Worker) -> None:
+    (uid,) = worker.put()
+    worker.retry(*worker.take(), error=failure("x" * 300_000))
+    said = json.loads(station.check().hashes["errors"][uid])
+    assert said["t"] == "ErrorTooLong"
+    assert str(len(failure("x" * 300_000))) in said["m"]
+    assert said["tb"] is None
+
+
+def test_a_task_can_say_how_long_its_result_is_kept(station: Station, worker: Worker) -> None:
+    for uid, ttl_ms in (("=short", 5_000), ("=long", station.limits.result_ttl_ms * 2), ("=none", 0)):
+        worker.enqueue_with(uid, result_ttl_ms=ttl_ms)
+    worker.put()
+    worker.complete(*worker.take())
+    dump = station.check()
+    assert (set(dump.zsets["kept"]), len(dump.lists["finished"])) == ({"=short", "=long"}, 1)
+    assert worker.state("=none") == "unknown"
+    station.advance(5_001)
+    assert (worker.state("=short"), worker.state("=long")) == ("unknown", "finished")
+    worker.beat()
+    assert set(station.check().zsets["kept"]) == {"=long"}
+    station.advance(station.limits.result_ttl_ms)
+    assert worker.state("=long") == "finished"
+    station.limit(max_results=0)
+    worker.beat()
+    assert station.check().hashes["results"] == {}, "the number counts for all"
+
+
+def test_a_cancelled_task_keeps_its_ending_as_long_as_it_said(station: Station, worker: Worker) -> None:
+    worker.enqueue_with("=none", result_ttl_ms=0)
+    worker.enqueue_with("=some", result_ttl_ms=1_000)
+    assert worker.cancel("=none", "=some") == b"11"
+    assert (worker.state("=none"), worker.state("=some")) == ("unknown", "finished")
+    station.advance(1_001)
+    assert worker.state("=some") == "unknown"
+
+
+@pytest.mark.parametrize("says_so", ["the task", "the settings"])
+def test_a_result_that_is_not_kept_still_reaches_who_waits_for_it(
+    station: Station, worker: Worker, says_so: str
+) -> None:
+    if says_so == "the settings":
+        station.limit(result_ttl_ms=0)
+    uid = worker.enqueue_with("=x", result_ttl_ms=0 if says_so == "the task" else None)
+    assert worker.await_end(uid) == b"waiting"
+    worker.complete(*worker.take())
+    assert worker.state(uid) == "finished"
+    station.advance(10_001)
+    assert worker.state(uid) == "unknown"
 
 
 def test_the_three_verbs_agree_on_what_was_handed_out(station: Station, worker: Worker) -> None:

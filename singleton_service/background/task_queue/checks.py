@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -125,6 +126,16 @@ def check_expiry(expires_in: object) -> float:
     if seconds < _SHORTEST_EXPIRY_S:
         raise ValueError(f"expires_in {expires_in} is out of range: a task needs at least 1 ms to be started in")
     return seconds
+
+
+def check_result_ttl(result_ttl: object) -> int:
+    """Return for how many ms a result is to be kept; only 0 is 0.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is negative, NaN, or more than a hundred years.
+    """
+    return math.ceil(check_delay("result_ttl", result_ttl) * 1000)
 
 
 def check_key(name: str, key: object) -> str:

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 BODY_VERSION = b"1"
 STATUS_WIDTH = 6
 MAX_TRACEBACK_CHARS = 16_384
+MAX_ERROR_CHARS = 8192
 NEWER_VERSION = "the task was written by a newer version of singleton-service"
 _TRACEBACK_HEAD_CHARS = 2048
+_KIND_CHARS = 200
 _TRACEBACK_GAP = "\n  [...]\n"
 _TRAITS_END = 3
 _ENDED = {b"c": TaskStatus.COMPLETED, b"x": TaskStatus.CANCELLED, b"e": TaskStatus.EXPIRED}
@@ -99,12 +101,14 @@ def decode_body(body: bytes) -> dict[str, Any]:
 
 
 def encode_error(when: datetime, kind: str, message: str, traceback: str | None) -> bytes:
-    """Write one failed attempt as one line of JSON."""
+    """Write one failed attempt as one line of JSON, cut where it is longer than anybody reads."""
+    if len(message) > MAX_ERROR_CHARS:
+        message = f"{message[:MAX_ERROR_CHARS]} [... {len(message) - MAX_ERROR_CHARS:,} more characters]"
     if traceback is not None and len(traceback) > MAX_TRACEBACK_CHARS:
         # The end of a traceback says what happened; the middle of a deep recursion says nothing.
         tail_chars = MAX_TRACEBACK_CHARS - _TRACEBACK_HEAD_CHARS - len(_TRACEBACK_GAP)
         traceback = traceback[:_TRACEBACK_HEAD_CHARS] + _TRACEBACK_GAP + traceback[-tail_chars:]
-    return to_json({"w": _to_ms(when), "t": kind, "m": message, "tb": traceback})
+    return to_json({"w": _to_ms(when), "t": kind[:_KIND_CHARS], "m": message, "tb": traceback})
 
 
 def encode_progress(percent: float, message: str) -> tuple[bytes, bytes]:
@@ -126,7 +130,7 @@ def decode_task(queue: str, uid: str, reply: list[bytes], lease: Lease | None = 
     if state == b"finished":
         return _decode_finished(queue, uid, blob, detail.decode() or None)
     retries, _, last_fence = past.decode().split("|") if past else ("0", "0", "")
-    errors = _decode_errors(failures)
+    errors, errors_left_out = _decode_errors(failures)
     details: dict[str, Any] = {}
     if state == b"running":
         fence, _, worker = detail.decode().partition("|")
@@ -155,6 +159,7 @@ def decode_task(queue: str, uid: str, reply: list[bytes], lease: Lease | None = 
         error_message=errors[-1].message if errors else None,
         retry_count=int(retries),
         errors=errors,
+        errors_left_out=errors_left_out,
         progress=decode_progress(note) if note else None,
         _lease=lease,
         **details,
@@ -182,6 +187,7 @@ def _decode_finished(queue: str, uid: str, record: bytes, worker: str | None) ->
     failures = b""
     if errors_length:
         failures, rest = rest[: int(errors_length)], rest[int(errors_length) + 1 :]
+    errors, errors_left_out = _decode_errors(failures)
     began_us = int(fence, 16)
     return _task(
         queue,
@@ -193,7 +199,8 @@ def _decode_finished(queue: str, uid: str, record: bytes, worker: str | None) ->
         retry_count=int(retries),
         result=json.loads(result_json),
         worker_id=worker,
-        errors=_decode_errors(failures),
+        errors=errors,
+        errors_left_out=errors_left_out,
     )
 
 
@@ -218,11 +225,16 @@ def _task(queue: str, uid: str, body: bytes, status: TaskStatus, **details: Any)
     )
 
 
-def _decode_errors(lines: bytes) -> tuple[TaskError, ...]:
-    return tuple(
-        TaskError(_from_ms(line["w"]), line["t"], line["m"], line["tb"])
-        for line in map(json.loads, lines.split(b"\n") if lines else ())
-    )
+def _decode_errors(lines: bytes) -> tuple[tuple[TaskError, ...], int]:
+    """Return the errors, and how many were left out between the first and the latest."""
+    errors, left_out = [], 0
+    for line in lines.split(b"\n") if lines else ():
+        if line.isdigit():
+            left_out = int(line)
+        else:
+            said = json.loads(line)
+            errors.append(TaskError(_from_ms(said["w"]), said["t"], said["m"], said["tb"]))
+    return tuple(errors), left_out
 
 
 def _from_ms(ms: float) -> datetime:

@@ -47,6 +47,7 @@ class Producing(Opened):
         unique: str = "drop",
         task_id: str | None = None,
         tags: Sequence[str] = (),
+        result_ttl: float | None = None,
         durability: str | None = None,
         wait_for_room: float = 0,
     ) -> str:
@@ -72,6 +73,9 @@ class Producing(Opened):
             task_id: the caller's own id, letters, digits, `_-`, at most 128. The same `task_id` in the same queue is
                 the same task: enqueued again within 24 hours, or while it lives, it adds nothing.
             tags: up to 20 words to find it by.
+            result_ttl: seconds its result is kept once it has completed, was cancelled or expired, instead of
+                TASKS_RESULT_TTL_SECONDS. 0 keeps none: who waits for it at its end still gets it, and anybody who
+                asks later is told that nobody knows the task. A failed task is kept all the same.
             durability: where the task is when the call returns: "memory", with the server, safe as the server's own
                 settings make it; "disk", forced to the server's disk; "replica", with replicas too. TASKS_DURABILITY
                 unless given.
@@ -100,6 +104,7 @@ class Producing(Opened):
             unique,
             task_id,
             tags,
+            result_ttl,
             durability,
         )
         return cls._enqueue(request, room_by=room_by)

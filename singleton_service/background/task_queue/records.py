@@ -41,7 +41,7 @@ class TaskPriority(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class TaskError:
-    """One failed attempt. `when` is aware UTC; `traceback` is text, at most 16,384 characters."""
+    """One failed attempt. `when` is aware UTC; of the message 8,192 characters are kept, of the traceback 16,384."""
 
     when: datetime
     type: str
@@ -71,7 +71,8 @@ class Task:
         eta: when a delayed or retrying task is due.
         held_reason: why it is set aside for now, if it is.
         progress: what its last attempt reported; None when nothing was, and once it has ended.
-        errors: each failed attempt, oldest first.
+        errors: failed attempts, oldest first: of more than ten the first three and the last seven.
+        errors_left_out: how many failed attempts are not among them.
         tags: what the caller marked it with.
         unique_key: the key that no other unfinished task of the queue has.
         schedule_id: the schedule that made it; `scheduled_for` is the instant it stands for.
@@ -95,6 +96,7 @@ class Task:
     eta: datetime | None = None
     held_reason: str | None = None
     errors: tuple[TaskError, ...] = ()
+    errors_left_out: int = 0
     tags: tuple[str, ...] = ()
     unique_key: str | None = None
     schedule_id: str | None = None
@@ -119,6 +121,7 @@ class TaskRequest:
     unique: str = "drop"
     task_id: str | None = None
     tags: Sequence[str] = ()
+    result_ttl: float | None = None
     durability: str | None = None
 
 

@@ -156,6 +156,17 @@ def test_a_leased_task_is_running_since_its_fence() -> None:
     assert (task.retry_count, task.worker_id) == (2, "host:1:ab")
 
 
+def test_what_is_left_out_of_many_errors_is_said() -> None:
+    task = read(b"dead", BODY, b"%d" % NOW_MS, b"9|0|%d" % FENCE, ERROR + b"\n12\n" + ERROR)
+    assert (len(task.errors), task.errors_left_out, task.error_message) == (2, 12, "no")
+
+
+def test_a_long_message_is_cut_and_says_so() -> None:
+    error = json.loads(codec.encode_error(NOW, "K" * 300, "m" * 10_000, None))
+    assert error["m"] == "m" * 8192 + " [... 1,808 more characters]"
+    assert error["t"] == "K" * 200
+
+
 @given(message=TEXT, trace=st.none() | TEXT)
 def test_an_error_is_one_line_and_comes_back(message: str, trace: str | None) -> None:
     line = codec.encode_error(NOW, "Kind", message, trace)

@@ -80,7 +80,7 @@ for i = FIRST_ITEM, #ARGV, 3 do
     local wanted = not twice[uid] and not is_known(uid, named)
     local expires_ms, mode, key, awaited, holder, gone, state = ""
     if wanted and string.byte(blob, 3) ~= 48 then
-        expires_ms, mode = string.match(ARGV[i + 1], "^[^;]*;(%d*);(%a*)$")
+        expires_ms, mode = string.match(ARGV[i + 1] .. ";;", "^[^;]*;(%d*);(%a*);*$")
         if is_unique(blob) then
             key = extras_of(blob).u
             holder = keys_taken[key]
