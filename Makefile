@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 SOAK ?= 600
+SEEDS ?= 10000
 SEED ?= $(shell date +%s)
 BIN := $(VENV)/bin
 
@@ -34,7 +35,7 @@ api: $(FULL) ## Serve the FastAPI example on http://127.0.0.1:8000 (Ctrl-C ends 
 	@$(BIN)/python examples/fastapi_worker_api.py $(ARGS)
 
 test: $(FULL) ## Run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --durations=15 $(ARGS)
 
 test-all: ## Run the unit and container tests on every Python from 3.11 to 3.13 found here
 	@./tests/on_every_python.sh $(ARGS)
@@ -54,7 +55,8 @@ faults: $(FULL) ## Do all harm there is at full size, and write docs/explanation
 mutants: $(FULL) ## Take each safeguard out of a copy, and see that the tests notice
 	@$(BIN)/python -m tests.faults.mutants $(ARGS)
 
-soak: $(FULL) ## Do random harm for SOAK seconds (600), from a SEED that replays it
+soak: $(FULL) ## Play SEEDS (10,000) simulated seeds, then do random harm for SOAK seconds (600), from SEED on
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(SEED)
 	@$(BIN)/python -m tests.faults soak --full --soak-seconds $(SOAK) --seed $(SEED) $(ARGS)
 
 bench: $(FULL) ## Measure enqueue, drain and pick-up latency on this machine
