@@ -207,9 +207,10 @@ class Worker:
         """Hand tasks back."""
         return bytes(self.say(self.speak.release(leases)))
 
-    def hold(self, *leases: Lease, reason: str = "nobody knows it") -> bytes:
+    def hold(self, *leases: Lease, reason: str = "nobody knows it", for_ever: bool = False) -> bytes:
         """Set tasks aside."""
-        return bytes(self.say(self.speak.hold([(lease, reason, failure(reason)) for lease in leases])))
+        error = b"" if for_ever else failure(reason)
+        return bytes(self.say(self.speak.hold([(lease, reason, error) for lease in leases])))
 
     def beat(self) -> Beat:
         """Renew the leases."""

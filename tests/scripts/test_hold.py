@@ -89,6 +89,17 @@ def test_with_no_patience_it_fails_at_once(station: Station, worker: Worker) -> 
     assert len(station.check().zsets["dead"]) == 2
 
 
+def test_what_waits_for_an_upgrade_is_held_for_ever(station: Station, worker: Worker) -> None:
+    station.limit(unknown_task_ms=0)
+    (uid,) = worker.put()
+    for _ in range(3):
+        (lease,) = worker.take()
+        assert worker.hold(lease, for_ever=True) == b"1"
+        station.check()
+        station.advance(30_001)
+    assert uids(worker.take()) == [uid]
+
+
 def test_a_task_that_ran_in_between_has_all_its_time_again(station: Station, worker: Worker) -> None:
     worker.put()
     held_for_ms(station, worker)

@@ -192,7 +192,10 @@ class QueueClient:
                 return answer
 
     def register_queue(self, queue: str, *, to_take: bool = False) -> None:
-        """Make a queue known, once per process, and refuse one that a newer version has written to.
+        """Make a queue known, once per process, and refuse one that a newer version has made its own.
+
+        A queue of an older version becomes one of ours: older clients are refused from then on, those that run already
+        by the scripts themselves.
 
         Args:
             queue: its name.
@@ -222,6 +225,8 @@ class QueueClient:
         found = int(version)
         if found > PROTOCOL_VERSION:
             raise ProtocolVersionError(queue, found, PROTOCOL_VERSION)
+        if found < PROTOCOL_VERSION:
+            self.link.call(b"HSET", settings_key, b"protocol", PROTOCOL_VERSION)
         self._registered.add(queue)
 
     def queues(self) -> list[str]:

@@ -174,8 +174,7 @@ class Consuming(Opened):
             leases.add(fetched.leases)
         for lease in fetched.leases:
             if not is_readable(lease.body):
-                error = encode_error(datetime.now(UTC), "NoHandler", NEWER_VERSION, None)
-                client.link.run([protocol.hold([(lease, NEWER_VERSION, error)])])
+                client.link.run([protocol.hold([(lease, NEWER_VERSION, b"")])])
                 leases.drop([lease])
                 return None, 0.0
         next_s = float("inf") if fetched.next_ms is None else fetched.next_ms / 1000

@@ -5,6 +5,7 @@ Holding it, and packing commands at once, costs about half of what a pooled redi
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import (
@@ -21,7 +22,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from singleton_service.background.engine import EngineError
 
-from .errors import QueueUnavailableError, TaskQueueError
+from .errors import ProtocolVersionError, QueueUnavailableError, TaskQueueError
+from .protocol import PROTOCOL_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +40,8 @@ _FULL_OR_AWAY = (OutOfMemoryError, ReadOnlyError, ClusterDownError, TryAgainErro
 _FULL_OR_AWAY_WORDS = ("BUSY", "LOADING", "MISCONF", "NOREPLICAS", "OOM")
 # They speak of what this connection wrote just before.
 _ABOUT_THE_LAST_WRITE = (b"WAIT", b"WAITAOF")
+# What our scripts answer where a newer version has made a queue its own: the number, and a key with the queue's name.
+_NEWER_PROTOCOL = re.compile(r"NEWPROTOCOL (\d+) .*\{(.*)\}")
 _GONE = (RedisConnectionError, RedisTimeoutError, EngineError, OSError)
 
 
@@ -73,6 +77,7 @@ class Link:
 
         Raises:
             QueueUnavailableError: the server went away, or can't take writes; any of the commands may have run.
+            ProtocolVersionError: a newer version has made that queue its own.
             TaskQueueError: the server refused one for another reason.
         """
         try:
@@ -175,6 +180,8 @@ class Link:
 
     def _refusal(self, error: RedisError) -> TaskQueueError:
         text = _reason(error)
+        if newer := _NEWER_PROTOCOL.match(text):
+            return ProtocolVersionError(newer[2], int(newer[1]), PROTOCOL_VERSION)
         if isinstance(error, _FULL_OR_AWAY) or text.startswith(_FULL_OR_AWAY_WORDS):
             return self._unavailable(
                 text, "It takes writes again once there is room, or once it has what it waits for."

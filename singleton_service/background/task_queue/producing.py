@@ -64,7 +64,8 @@ class Producing(Opened):
             queue: letters, digits, `_.-`, at most 64. Workers take "critical", "default" and "low" unless told
                 otherwise.
             priority: order within the queue.
-            eta: earliest start as a point in time; a naive datetime is local time.
+            eta: earliest start as a point in time; a naive datetime is this process's local time. One that the clock
+                skips in spring counts as if it had not been set; of one that it shows twice, `fold` says which.
             expires_in: seconds from now after which a task that has not started is not wanted any more.
             unique_key: taken until the task has ended; no other task of the queue has it meanwhile.
             unique: when the key is taken: "drop" enqueues nothing and returns the id of the task that has it;

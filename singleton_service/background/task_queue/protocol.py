@@ -115,6 +115,7 @@ class Protocol:
         return script.command(
             self.keys,
             flat,
+            protocol=PROTOCOL_VERSION,
             max_backlog=self.limits.max_backlog,
             seen_for_ms=SEEN_FOR_MS,
             **self._endings,
@@ -133,6 +134,7 @@ class Protocol:
         script = self._scripts.fetch
         return script.command(
             self.keys,
+            protocol=PROTOCOL_VERSION,
             worker=self.worker,
             lease_ms=self.limits.lease_ms,
             max_count=max_count,
@@ -189,7 +191,7 @@ class Protocol:
         return script.command(self.keys, _tokens(leases), **self._endings)
 
     def hold(self, items: Iterable[tuple[Lease, str, bytes]]) -> Command:
-        """Items are (lease, reason, error for when it was held too long)."""
+        """Items are (lease, reason, error for when it was held too long; b"" where it may be held for ever)."""
         script = self._scripts.hold
         flat = [part for lease, reason, error in items for part in (lease.uid, lease.token, reason, error)]
         return script.command(

@@ -59,6 +59,7 @@ class Dispatcher:
         self._lookahead: Lookahead
         self._in_hand: InHand
         self._pending: list[Report] = []
+        self._last_refusal = ""
         self._failures = 0
         self._last_queue = order.names[0]
         self._moved_at = 0.0
@@ -306,7 +307,10 @@ class Dispatcher:
     def _isolate(self, error: TaskQueueError) -> None:
         """The server refused something: send the reports one by one, and give up the one it refuses."""
         self._counters.add(processing_errors=1)
-        logger.error("%s", error)
+        if str(error) != self._last_refusal:
+            # Not each second that it lasts: a newer version's queue stays so until somebody upgrades this worker.
+            self._last_refusal = str(error)
+            logger.error("%s", error)
         for queue in self._feeds.queues:
             self._leases.doubt(queue)
         self._pending = [single for report in self._pending for single in report.split()]

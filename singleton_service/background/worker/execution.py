@@ -72,7 +72,8 @@ class Execution:
     def _run(self, job: Job) -> None:
         lease = job.lease
         if not is_readable(lease.body):
-            self._hold(job, NEWER_VERSION)
+            # For as long as it takes: whoever wrote it has a worker that can read it, or will have.
+            job.ending, job.reason, job.report = Ending.HOLD, NEWER_VERSION, b""
             return
         fields = decode_body(lease.body)
         name = job.name = fields["n"]

@@ -1,7 +1,7 @@
 -- Add tasks to a queue: ready now, or due later. Each uid is added once, however often it is sent.
 --
--- keys:    body ready[4] due held seen results finished dead kept running attempts errors reasons expiry progress unique unique_of wake counters waiters waiting line_of
--- args:    max_backlog seen_for_ms result_ttl_ms max_results ended_channel
+-- keys:    body ready[4] due held seen results finished dead kept running attempts errors reasons expiry progress unique unique_of wake counters waiters waiting line_of settings
+-- args:    protocol max_backlog seen_for_ms result_ttl_ms max_results ended_channel
 -- items:   uid when blob
 -- returns: how many were new, how many have not started (0: nothing was refused), then for each item that is not new as
 --          it was sent its number (from 1) and the uid of the task that stands for it, "" when it was refused
@@ -13,7 +13,12 @@
 -- item: never what is there already, or takes another's place.
 -- A uid that begins with "=" was given by the caller or a schedule and is remembered in `seen`.
 -- Invariant: a uid in ready or due has a body. The first write is the HSET, so a full server refuses cleanly.
--- include: time ready wake traits expired batch lines unique records keeping unstarted endings
+-- include: version time ready wake traits expired batch lines unique records keeping unstarted endings
+
+local number = redis.call("HGET", settings, "protocol")
+if is_newer(number) then
+    return refuse(number)
+end
 
 local now_ms, now_us = server_time()
 

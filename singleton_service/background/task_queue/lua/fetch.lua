@@ -1,21 +1,27 @@
 -- Lease up to max_count ready tasks to a worker, after moving what is due to ready.
 --
 -- keys:    body ready[4] suspects due held running owned workers attempts errors reasons expiry progress unique unique_of results finished kept settings full counters waiters wake waiting line_of
--- args:    worker lease_ms max_count start_count take_suspect result_ttl_ms max_results ended_channel
+-- args:    protocol worker lease_ms max_count start_count take_suspect result_ttl_ms max_results ended_channel
 -- returns: fence, ms until another task may start (-1: none in sight), then uid, blob, attempts per task
 --
 -- start_count: how many of them the worker starts at once; a crash counts only against started tasks.
 -- take_suspect: "1" when the worker runs no suspect. A suspect is leased alone.
 -- Invariant: a uid leaves a ready list only for `running` (or because it has no body: a tombstone).
 -- A paused queue gives nothing, one with limits no more than they allow. What has expired ends here instead of running.
--- Begins with a delete, so a full server can still be drained.
--- include: time ready wake traits expired limits sight attempts batch lines unique records keeping unstarted endings
+-- Its first write is a delete, so a full server can still be drained.
+-- include: version time ready wake traits expired limits sight attempts batch lines unique records keeping unstarted endings
 
 local PROMOTED, ROUNDS = 100, 100
 -- Ends take when there are that many bytes. It begins with small portions, so that large bodies can't come to much more:
 -- an answer of hundreds of MiB would hold up everybody else.
 local ENOUGH_BYTES, FIRST_PORTION, LARGEST_PORTION = 4 * 1024 * 1024, 4, 64
 
+local last_fence, paused, limits, next_start_us, number = unpack(
+    redis.call("HMGET", settings, "fence", "paused", "limits", "next_start", "protocol")
+)
+if is_newer(number) then
+    return refuse(number)
+end
 redis.call("DEL", wake, full)
 local now_ms, now_us = server_time()
 
@@ -36,9 +42,6 @@ end
 promote(held, "LPUSH")
 promote(due, "RPUSH")
 
-local last_fence, paused, limits, next_start_us = unpack(
-    redis.call("HMGET", settings, "fence", "paused", "limits", "next_start")
-)
 local wanted = paused and 0 or tonumber(max_count)
 if limits and wanted > 0 then
     wanted = math.min(wanted, (room_in(limits, next_start_us, now_us)))

@@ -5,6 +5,8 @@
 -- items:   uid lease reason error
 -- returns: a string per item: 0 not the caller's, 1 held, 2 failed
 --
+-- error: what is said when it was held for limit_ms; "" when it is never to fail for that.
+--
 -- The next look comes after 1, 2, 4, ... at most 30 s, so that a task nobody knows costs next to nothing.
 -- include: time wake leases attempts errors burial lines traits batch unique closing records keeping unstarted endings orders
 
@@ -24,7 +26,8 @@ for _, i in ipairs(mine) do
         local since, count = string.match(earlier, "^(%d+)|(%d+)|")
         since_ms, looks = tonumber(since), tonumber(count)
     end
-    if now_ms - since_ms >= tonumber(limit_ms) then
+    local left_ms = ARGV[i + 3] == "" and LONGEST_MS or since_ms + limit_ms - now_ms
+    if left_ms <= 0 then
         local retries, crashes = history(uid)
         remember(uid, retries, crashes, fence_of(ARGV[i + 1]))
         bury_task(uid, now_ms, ARGV[i + 3])
@@ -32,7 +35,7 @@ for _, i in ipairs(mine) do
         failed[#failed + 1] = uid
         verdict[(i - FIRST_ITEM) / 4 + 1] = "2"
     elseif not was_cancelled(uid, now_ms) then
-        local wait_ms = math.min(LONGEST_MS, 1000 * 2 ^ math.min(looks, 10), since_ms + limit_ms - now_ms)
+        local wait_ms = math.min(LONGEST_MS, 1000 * 2 ^ math.min(looks, 10), left_ms)
         redis.call("HSET", reasons, uid, digits(since_ms) .. "|" .. (looks + 1) .. "|" .. ARGV[i + 2])
         redis.call("ZADD", held, digits(now_ms + wait_ms), uid)
     end
