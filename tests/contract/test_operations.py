@@ -10,6 +10,7 @@ from singleton_service.background.task_queue import (
     Task,
     TaskCancelledError,
     TaskExpiredError,
+    TaskFailedError,
     TaskQueueService,
     TaskRequest,
     TaskStatus,
@@ -258,9 +259,67 @@ def test_tags_stay_with_a_task(queue: Queue) -> None:
     assert task.tags == ("nightly", "eu")
 
 
-def test_tasks_are_listed_by_name(queue: Queue) -> None:
-    queue.enqueue_many([TaskRequest("a"), TaskRequest("b"), TaskRequest("a")])
+def test_tasks_are_listed_by_name_and_by_tag(queue: Queue) -> None:
+    queue.enqueue_many([TaskRequest("a"), TaskRequest("b", tags=["x"]), TaskRequest("a", tags=["x", "y"], queue="low")])
     assert [task.name for task in queue.list_tasks(name="a").tasks] == ["a", "a"]
+    assert {task.name for task in queue.list_tasks(tag="x").tasks} == {"a", "b"}
+    assert [task.tags for task in queue.list_tasks(name="a", tag="x", status="pending").tasks] == [("x", "y")]
+    assert queue.list_tasks(tag="x", queue="low", name="b").tasks == []
+
+
+def test_a_queue_that_comes_between_two_pages_hides_no_task_of_another(queue: Queue) -> None:
+    ids = [queue.enqueue_task("x", queue=name) for name in ("b", "d", "f") for _ in range(5)]
+    page = queue.list_tasks(limit=7)
+    told = [task.id for task in page.tasks]
+    queue.enqueue_task("x", queue="a")
+    queue.enqueue_task("x", queue="c")
+    while page.cursor is not None:
+        page = queue.list_tasks(limit=7, cursor=page.cursor)
+        told += [task.id for task in page.tasks]
+    assert set(ids) <= set(told)
+
+
+def test_held_tasks_are_listed_as_pending_with_their_reason(queue: Queue, until: Any) -> None:
+    queue.register_handler("known", print)
+    held = queue.enqueue_task("nobody-knows-it")
+    WorkerService.start_workers(1)
+    until(lambda: queue.get_queue_stats()["held_tasks"] == 1)
+    (told,) = queue.list_tasks(status="pending").tasks
+    assert (told.id, told.held_reason) == (held, "No handler registered for task: nobody-knows-it")
+
+
+def test_each_failed_attempt_is_kept_with_its_traceback(queue: Queue) -> None:
+    def flaky(payload: dict[str, Any]) -> None:
+        raise RuntimeError(f"attempt {next(numbers)}")
+
+    numbers = iter(range(10))
+    queue.register_handler("flaky", flaky, max_retries=2, retry_delay_seconds=0)
+    WorkerService.start_workers(1)
+    task_id = queue.enqueue_task("flaky")
+    with pytest.raises(TaskFailedError):
+        queue.get_result(task_id, timeout=10)
+    (failed,) = queue.list_tasks(status="failed").tasks
+    assert [error.message for error in failed.errors] == [f"Task execution failed: attempt {n}" for n in range(3)]
+    assert all('raise RuntimeError(f"attempt' in (error.traceback or "") for error in failed.errors)
+    assert [error.when for error in failed.errors] == sorted(error.when for error in failed.errors)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "error", "says"),
+    [
+        ({"status": "done"}, ValueError, "status 'done' is unknown: it is one of pending, running"),
+        ({"status": []}, ValueError, r"status \[\] is unknown"),
+        ({"name": ""}, ValueError, "task name"),
+        ({"tag": ["x"]}, TypeError, "tag"),
+        ({"limit": 1001}, ValueError, "limit 1001"),
+        ({"cursor": "page 2"}, ValueError, "cursor 'page 2' is none"),
+    ],
+)
+def test_what_can_not_be_listed_is_refused(
+    queue: Queue, wanted: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        queue.list_tasks(**wanted)
 
 
 @pytest.mark.parametrize(

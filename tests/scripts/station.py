@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from singleton_service.background.task_queue.checks import check_limits
 from singleton_service.background.task_queue.codec import STATUS_WIDTH, encode_body
 from singleton_service.background.task_queue.ids import new_uid
 from singleton_service.background.task_queue.link import Link
+from singleton_service.background.task_queue.listing import Wanted, list_tasks
 from singleton_service.background.task_queue.protocol import Beat, Enqueued, Fetched, Limits, Protocol
 from singleton_service.background.task_queue.scripts import load_scripts
 
@@ -33,6 +35,7 @@ LIMITS = Limits(
 )
 LEASE_OVER_MS = LIMITS.lease_ms + 30_000
 NOW = b"0"
+ANY = Wanted()
 
 
 class Station:
@@ -233,6 +236,23 @@ class Worker:
         """Return the six values of each task."""
         flat = self.say(self.speak.status(uids))
         return [flat[n : n + STATUS_WIDTH] for n in range(0, len(flat), STATUS_WIDTH)]
+
+    def page(self, limit: int, cursor: str | None, wanted: Wanted = ANY) -> tuple[list[str], str | None]:
+        """List a page: uids, and where to go on."""
+        reader = SimpleNamespace(
+            protocol=lambda _queue: self.speak, read=lambda commands: [self.say(command) for command in commands]
+        )
+        page = list_tasks(reader, [self.station.queue], wanted, limit, cursor)  # type: ignore[arg-type]
+        return [task.id.rpartition(".")[2] for task in page.tasks], page.cursor
+
+    def listed(self, limit: int, wanted: Wanted = ANY) -> list[str]:
+        """List everything, page by page."""
+        uids, cursor = self.page(limit, None, wanted)
+        while cursor is not None:
+            more, cursor = self.page(limit, cursor, wanted)
+            assert len(more) <= limit
+            uids += more
+        return uids
 
     def state(self, uid: str) -> str:
         """Return the state of one task."""

@@ -140,6 +140,13 @@ class TwoWorkers(RuleBasedStateMachine):
             if self.worker("w").revive(uid) == [b"1"]:
                 self.ended.discard(uid)
 
+    @rule(limit=st.integers(1, 5))
+    def list_all(self, limit: int) -> None:
+        told = self.worker("v").listed(limit)
+        dump = self.station.dump()
+        assert len(told) == len(set(told))
+        assert dump.bodies <= set(told) <= dump.bodies | set(dump.hashes["results"])
+
     @rule(limit=st.sampled_from([1, 1000]))
     def purge(self, limit: int) -> None:
         running = set(self.station.dump().hashes["running"])

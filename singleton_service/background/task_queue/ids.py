@@ -58,9 +58,17 @@ def split_id(task_id: object) -> tuple[str, str] | None:
     if not isinstance(task_id, str):
         return None
     queue, _, uid = task_id.rpartition(".")
-    if _QUEUE.fullmatch(queue) and _UID.fullmatch(uid):
-        return queue, uid
-    return None
+    return (queue, uid) if is_queue(queue) and is_uid(uid) else None
+
+
+def is_queue(name: str) -> bool:
+    """Whether a queue can have this name."""
+    return _QUEUE.fullmatch(name) is not None
+
+
+def is_uid(uid: str) -> bool:
+    """Whether a task can have this uid."""
+    return _UID.fullmatch(uid) is not None
 
 
 def check_queue(queue: object) -> str:
@@ -69,7 +77,7 @@ def check_queue(queue: object) -> str:
     Raises:
         ValueError: it is not.
     """
-    if isinstance(queue, str) and _QUEUE.fullmatch(queue):
+    if isinstance(queue, str) and is_queue(queue):
         return queue
     raise ValueError(
         f"queue {queue!r} is not a queue name: it takes 1 to 64 of A-Z a-z 0-9 _ . - and begins with a letter, "

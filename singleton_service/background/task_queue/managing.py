@@ -151,7 +151,7 @@ class Managing(Opened):
         for name in queues:
             cursor: str | None = None
             while True:
-                page = listing.list_tasks(client, [name], listing.Wanted(status, None), MAX_BATCH, cursor)
+                page = listing.list_tasks(client, [name], listing.Wanted(status), MAX_BATCH, cursor)
                 uids = [
                     task.id.rpartition(".")[2]
                     for task in page.tasks

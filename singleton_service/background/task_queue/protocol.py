@@ -244,6 +244,11 @@ class Protocol:
         flat = [part for lease, percent, message in items for part in (lease.uid, lease.token, percent, message)]
         return script.command(self.keys, flat, ended_channel=self.keys.ended_channel)
 
+    def browse(self, left: Sequence[str], **where: str | int) -> Command:
+        """Read a page of tasks, see browse.lua; *left* are uids that an earlier page had no room for."""
+        script = self._scripts.browse
+        return script.command(self.keys, left, result_ttl_ms=self.limits.result_ttl_ms, **where)
+
     def await_end(self, uid: str) -> Command:
         """Ask to be told of a task's end; the answer is b"ended", b"unknown" or b"waiting"."""
         script = self._scripts.await_end

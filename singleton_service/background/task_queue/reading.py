@@ -74,35 +74,37 @@ class Reading(Opened):
 
     @classmethod
     @guarded
-    def list_tasks(
+    def list_tasks(  # noqa: PLR0913 - filters, keyword by keyword
         cls,
         *,
         status: TaskStatus | str | None = None,
         queue: str | None = None,
         name: str | None = None,
+        tag: str | None = None,
         limit: int = 100,
         cursor: str | None = None,
     ) -> TaskPage:
         """Return tasks a page at a time, in no particular order.
 
         A page may be short, even empty, and still have a cursor: go on until it is None. A task that is there
-        throughout is returned at least once.
+        throughout is returned at least once, whatever comes and goes meanwhile. A call looks at 1,000 tasks at most.
 
         Args:
-            status: only these.
+            status: only these; held tasks are pending, and say so by their `held_reason`.
             queue: only this one; all unless given.
             name: only tasks of this name.
+            tag: only tasks with this tag.
             limit: tasks a page, 1 to 1,000.
-            cursor: of the page before.
+            cursor: of the page before, asked for with the same status and queue; `limit` may differ.
 
         Raises:
-            ValueError: an argument can't be used.
+            ValueError, TypeError: an argument can't be used.
             QueueUnavailableError: the server is not there.
         """
+        wanted = listing.wanted_tasks(status, name, tag)
         client = cls._open_client()
         queues = client.queues() if queue is None else [check_queue(queue)]
-        wanted = None if status is None else TaskStatus(status)
-        return listing.list_tasks(client, queues, listing.Wanted(wanted, name), limit, cursor)
+        return listing.list_tasks(client, queues, wanted, limit, cursor)
 
     @classmethod
     @guarded
@@ -113,7 +115,7 @@ class Reading(Opened):
             QueueUnavailableError: the server is not there.
         """
         client = cls._open_client()
-        queues, running = client.queues(), listing.Wanted(TaskStatus.RUNNING, None)
+        queues, running = client.queues(), listing.Wanted(TaskStatus.RUNNING)
         found: dict[str, Task] = {}
         cursor: str | None = None
         while len(found) < listing.MAX_LIMIT:

@@ -76,6 +76,7 @@ class Scripts:
     reconcile: Script
     leave: Script
     status: Script
+    browse: Script
     stats: Script
     sweep: Script
     cancel: Script
