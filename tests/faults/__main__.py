@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .catalogue import SCENARIOS
-from .results import write_results
+from .results import others_load, write_results
 from .rig import FULL, SMALL, Report
 from .run import run
 
@@ -28,6 +28,7 @@ def main() -> int:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     size = replace(FULL if asked.full else SMALL, seed=asked.seed)
     size = replace(size, tasks=asked.tasks or size.tasks, soak_s=asked.soak_seconds or size.soak_s)
+    load = others_load()
     reports: list[Report] = []
     for name in asked.names or SCENARIOS:
         reports.append(run(SCENARIOS[name], size))
@@ -38,7 +39,7 @@ def main() -> int:
             print(f"    BROKEN: {sentence}", flush=True)
         print(reports[-1].output, file=sys.stderr)
     if asked.report:
-        write_results(asked.report, size, reports)
+        write_results(asked.report, size, load, reports)
     return sum(bool(report.broken) for report in reports)
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .rig import LONGEST_FAULT, LONGEST_STALL, READY_AGAIN, STALL_ALLOWED, Report, Size
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from .rig import Report, Size
 
 _INTRODUCTION = """\
 # What the faults did
@@ -31,13 +32,38 @@ _LEGEND = """\
 """
 
 
-def write_results(path: Path, size: Size, reports: Sequence[Report]) -> None:
-    """Write the page."""
+_STALLS = """\
+## How long work stood still
+
+No tasks end while nobody can reach the server; what counts is that work goes on within a second of the fault's end.
+Where others can go on throughout, the fault counts as 0 s. Two scenarios are allowed more than a second: a half-open
+connection shows itself only when an answer is overdue, after 3 s, and in the soak faults come on top of each other.
+
+| Scenario | longest fault, s | longest time without an end, s | allowed, s |
+|---|--:|--:|--:|
+"""
+
+
+def others_load() -> float:
+    """Return how many processors others have kept busy in the last five minutes."""
+    return os.getloadavg()[1]
+
+
+def write_results(path: Path, size: Size, load: float, reports: Sequence[Report]) -> None:
+    """Write the page.
+
+    Args:
+        path: where.
+        size: of all scenarios.
+        load: what `others_load` said before the first of them began.
+        reports: one per scenario.
+    """
     servers = sorted({report.server for report in reports if report.server})
     machine = f"{_processor()}, {platform.system()} {platform.release()}, Python {platform.python_version()}"
     lines = [
         _INTRODUCTION,
         f"Machine: {machine}, redis-py {version('redis')}. Servers: {', '.join(servers)}.",
+        f"It is shared: others kept {load:.1f} of its {os.cpu_count()} processors busy before this run began.",
         f"Size: {size.tasks:,} tasks or more for each, lease {size.lease_s:g} s, seed {size.seed}.",
         "",
         "| Scenario | attempted | acknowledged | unknown | recovered | lost | unexpected | runs twice | ends twice |",
@@ -45,6 +71,9 @@ def write_results(path: Path, size: Size, reports: Sequence[Report]) -> None:
         *map(_row, reports),
         "",
         _LEGEND,
+        *_recovery(size, reports),
+        _STALLS + "\n".join(_stall_row(report) for report in reports if LONGEST_STALL in report.figures),
+        "",
     ]
     for report in reports:
         lines += [f"## {report.name}", "", report.about, "", *_figures(report), ""]
@@ -69,6 +98,20 @@ def _row(report: Report) -> str:
     )
     name = f"**{report.name}** (broken)" if report.broken else f"[{report.name}](#{report.name})"
     return f"| {name} | {' | '.join(f'{cell:,}' for cell in cells)} |"
+
+
+def _recovery(size: Size, reports: Sequence[Report]) -> list[str]:
+    slowest_s = [report.figures[READY_AGAIN] for report in reports if READY_AGAIN in report.figures]
+    return [
+        f"A dead worker's tasks ran again elsewhere at most **{seconds} s** after its death. Promised is lease + beat\n"
+        f"+ 1 s, {size.recovery_s:g} s here.\n"
+        for seconds in slowest_s
+    ]
+
+
+def _stall_row(report: Report) -> str:
+    cells = [report.figures[name] for name in (LONGEST_FAULT, LONGEST_STALL, STALL_ALLOWED)]
+    return f"| {report.name} | {' | '.join(cells)} |"
 
 
 def _figures(report: Report) -> list[str]:

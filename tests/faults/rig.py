@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 _HOME = Path(os.path.abspath(__file__)).parents[2]  # noqa: PTH100 - resolve() would leave a copy that has links
 # What a worker says of an end that did not count.
 REFUSED = "its outcome was refused"
+# Figures that the page of results sums up.
+READY_AGAIN, LONGEST_STALL, LONGEST_FAULT = "ready again after s", "longest stall s", "longest fault s"
+STALL_ALLOWED = "stall allowed s"
 _BEATS_PER_LEASE = 5
 _STALL_MARGIN_S = 1.0
 _DRAIN_S = 60.0
@@ -48,7 +51,7 @@ class Size:
     lease_s: float = 2.0
     seed: int = 1
     rounds: int = 2
-    soak_s: float = 10.0
+    soak_s: float = 120.0
 
     @property
     def many_threads(self) -> int:
@@ -67,7 +70,7 @@ class Size:
 
 
 SMALL = Size()
-FULL = Size(tasks=8000, lease_s=5.0, rounds=6, soak_s=60.0)
+FULL = Size(tasks=8000, lease_s=5.0, rounds=6, soak_s=300.0)
 
 
 class Program:
@@ -321,10 +324,11 @@ class Rig:
         given = [entry.at_s for entry in self.journals.entries("ack", "unknown")]
         stall_s = longest_stall_s(ends, min(ends), min(max(ends), max(given)))
         fault_s = max((fault.seconds for fault in self.faults), default=0.0)
-        self.figure("longest stall s", stall_s)
-        self.figure("longest fault s", fault_s)
+        self.figure(LONGEST_STALL, stall_s)
+        self.figure(LONGEST_FAULT, fault_s)
         self.report.picture = picture(ends)
         limit_s = fault_s + _STALL_MARGIN_S + extra_s
+        self.figure(STALL_ALLOWED, limit_s)
         self.check(stall_s <= limit_s, f"a stall of {stall_s:.2f} s, longer than {limit_s:.2f} s: no task ended")
 
     def output(self) -> str:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from .rig import Report
 
 
+# Each waits for its own turn, and the soak alone lasts two minutes.
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_no_promise_is_broken_and_the_fault_did_bite(scenario: str, report_of: Callable[[str], Report]) -> None:
     report = report_of(scenario)

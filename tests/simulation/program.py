@@ -28,6 +28,7 @@ _AGAIN_AFTER_S = 0.1
 _PATIENCE_S = 5.0
 _RETRY_AFTER_S = 0.2
 _CANCELLED = 0.1
+_HAVE_CREWS = ("worker", "last")
 
 
 class Program:
@@ -98,7 +99,9 @@ class Program:
         self._world.producing -= 1
 
     def leave(self) -> None:
-        """End in peace."""
+        """End in peace; the container has whoever stops wait for what starts."""
+        while self._crew is None and self.kind in _HAVE_CREWS:
+            self._world.sleep(_AGAIN_AFTER_S)
         if self._crew is not None:
             self._crew.stop(_PATIENCE_S)
         self.queue._open_leases().stop()

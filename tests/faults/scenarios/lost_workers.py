@@ -7,7 +7,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from tests.faults.producer import Order
-from tests.faults.rig import REFUSED
+from tests.faults.rig import READY_AGAIN, REFUSED
 from tests.faults.servers import wait_for
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def workers_killed(rig: Rig) -> None:
     rig.bite("held when killed", min(len(tasks) for _, _, tasks in held))
     rig.bite("recovered tasks", rig.stats()["tasks_recovered"])
     slowest_s = max(_begun_again_after_s(rig, *kill) for kill in held)
-    rig.figure("ready again after s", slowest_s)
-    rig.check(slowest_s <= rig.size.recovery_s, f"{slowest_s:.2f} s until a dead worker's tasks ran again")
+    rig.figure(READY_AGAIN, slowest_s)
+    rig.check(slowest_s <= rig.size.recovery_s, f"a dead worker's tasks ran again after {slowest_s:.2f} s")
     rig.judge()
     rig.watch_stalls()
 
