@@ -19,7 +19,7 @@ BENCH := .venv-bench
 PEERS := $(BENCH)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run api test test-all check format faults mutants soak bench bench-container clean
+.PHONY: help run api test test-all check format faults mutants soak bench bench-queue bench-container clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL: # one pip at a time in one .venv
 
@@ -61,6 +61,10 @@ soak: $(FULL) ## Play SEEDS (10,000) simulated seeds, then do random harm for SO
 
 bench: $(FULL) ## Measure enqueue, drain and pick-up latency on this machine
 	@$(BIN)/python benchmarks/throughput.py $(ARGS)
+
+bench-queue: $(FULL) ## Measure what a task costs the server: memory, and time with a million waiting
+	@$(BIN)/python -m benchmarks.memory
+	@$(BIN)/python -m benchmarks.depth
 
 bench-container: $(PEERS) ## Compare the container with five others: claims, calls, starts, imports
 	@$(BENCH)/bin/python -m benchmarks.container.claims

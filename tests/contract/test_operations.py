@@ -169,7 +169,7 @@ def test_an_expired_task_is_expired_for_every_reader_and_never_runs(queue: Queue
     task_id = queue.enqueue_task("x", expires_in=0.05)
     later = queue.enqueue_task("x", expires_in=0.05, delay_seconds=60)
     # Nobody has swept: no worker runs, nothing is enqueued.
-    until(lambda: status(queue, task_id) is TaskStatus.EXPIRED)
+    until(lambda: {status(queue, each) for each in (task_id, later)} == {TaskStatus.EXPIRED})
     with pytest.raises(TaskExpiredError, match="expires_in"):
         queue.get_result(task_id)
     assert {task.id for task in queue.list_tasks(status="expired").tasks} == {task_id, later}

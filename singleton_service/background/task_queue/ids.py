@@ -1,6 +1,6 @@
 """Task ids: `<queue>.<uid>`. The uid is made here, by the client, so that a repeated enqueue adds nothing.
 
-uid of our own: priority digit, unique-key flag, 9 characters of ms since 1970, 10 of randomness (base 32).
+uid of our own: priority digit, 9 characters of ms since 1970, 10 of randomness (base 32).
 uid from a caller or a schedule: "=" and the name given, the same task for ever.
 """
 
@@ -14,15 +14,15 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _DIGITS = {character: value for value, character in enumerate(_ALPHABET)}
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _QUEUE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
-_UID = re.compile(r"[0-3][01][0-9a-z]{19}|=[A-Za-z0-9_-]{1,128}")
+_UID = re.compile(r"[0-3][0-9a-z]{19}|=[A-Za-z0-9_-]{1,128}")
 _GIVEN = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_TIME = slice(2, 11)
+_TIME = slice(1, 10)
 _RANDOM_BYTES = 7  # 56 bits, of which 50 are used
 
 
 def new_uid(priority: int) -> str:
     """Make a uid nobody else makes. The time in it is this machine's and decides nothing."""
-    return f"{priority}0{_time_part(time.time_ns() // 1_000_000)}{_random_part(os.urandom(_RANDOM_BYTES))}"
+    return f"{priority}{_time_part(time.time_ns() // 1_000_000)}{_random_part(os.urandom(_RANDOM_BYTES))}"
 
 
 def created_ms_of(uid: str) -> int:
