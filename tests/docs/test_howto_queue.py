@@ -19,9 +19,17 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = re.compile(
     r"^```python\n(# (\w+\.py)\n.*?)^```$.*?^```console\n\$ python (\w+\.py)\n(.*?)^```$", re.MULTILINE | re.DOTALL
 )
+PAGES = (
+    "define-tasks",
+    "follow-a-task",
+    "intake-and-order",
+    "look-after-a-queue",
+    "rate-limits-and-tenants",
+    "retries",
+)
 PROGRAMS = [
     pytest.param(*found, id=found[1])
-    for page in ("look-after-a-queue", "intake-and-order", "rate-limits-and-tenants", "follow-a-task", "retries")
+    for page in PAGES
     for found in PROGRAM.findall((ROOT / f"docs/howto/{page}.md").read_text(encoding="utf-8"))
 ]
 

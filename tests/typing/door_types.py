@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - handlers' annotations are read when they run
 from typing import Any, assert_type
+
+from pydantic import BaseModel
 
 from services.scheduler import SchedulerService
 from services.task_queue import Task, TaskHandle, TaskQueueService, TaskStatus, task
@@ -19,6 +22,36 @@ def with_policy(payload: dict[str, Any]) -> str:
     return str(payload)
 
 
+class Mail(BaseModel):
+    recipient: str
+
+
+@task
+def send_email(recipient: str, copies: int = 1) -> bool:
+    return bool(recipient * copies)
+
+
+@task(queue="low")
+async def send_mail(mail: Mail) -> bool:
+    return bool(mail.recipient)
+
+
+@task
+def mapped(payload: Mapping[str, Any]) -> int:
+    return len(payload)
+
+
+# What is marked is an error, and mypy and pyright complain about a mark that is not.
+assert_type(send_email.enqueue(recipient="a@b.c"), TaskHandle)
+assert_type(send_email.enqueue("a@b.c", copies=2), TaskHandle)
+send_email.enqueue(recipient=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+send_email.enqueue(recipiant="a@b.c")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+send_email.enqueue()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+assert_type(send_mail.enqueue(Mail(recipient="a@b.c")), TaskHandle)
+send_mail.enqueue(Mail(recipient=1))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+send_mail.enqueue(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+task(retry_delay_seconds="5")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+assert_type(mapped.enqueue(a=1, b="x"), TaskHandle)
 assert_type(plain({}), int)
 assert_type(with_policy({}), str)
 assert_type(plain.name, str)

@@ -12,7 +12,7 @@ from .policy import PolicyOptions, make_policy
 from .service import TaskQueueService
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -26,19 +26,29 @@ class TaskFunction(Generic[P, R]):
         # After the wrapping, which copies attributes: what is decorated may be a task already, under another name.
         self.name = handler.name
         self._function = function
+        self._handler = handler
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now."""
         return self._function(*args, **kwargs)
 
-    def enqueue(self, **payload: Any) -> TaskHandle:
-        """Enqueue the task with these fields as its payload.
+    @overload
+    def enqueue(self: TaskFunction[[Mapping[str, Any]], R], /, **payload: Any) -> TaskHandle: ...
+    @overload
+    def enqueue(self: TaskFunction[[dict[str, Any]], R], /, **payload: Any) -> TaskHandle: ...
+    @overload
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskHandle: ...
+    def enqueue(self, /, *args: Any, **kwargs: Any) -> TaskHandle:
+        """Enqueue the task with the arguments of the function; one that takes a dict gets all that is given by name.
+
+        One that takes a model, dataclass or TypedDict takes such a payload here, or its fields by name.
 
         Raises:
-            ValueError, TypeError: the payload is no JSON object.
+            ValueError, TypeError: the function does not take these arguments; the message names field and rule. Or they
+                are too large, or can't be told in JSON. Nothing was written.
             QueueUnavailableError: the server is not there.
         """
-        return TaskHandle(TaskQueueService.enqueue_task(self.name, payload))
+        return TaskHandle(TaskQueueService.enqueue_task(self.name, self._handler.gather(args, kwargs)))
 
     def __repr__(self) -> str:
         return f"<task {self.name!r}>"
@@ -56,7 +66,8 @@ def task(
     """Make a function a task: `@task`, or `@task(max_retries=5, retry_delay_seconds=5)`.
 
     Args:
-        function: takes the payload, a dict; plain or `async def`. What it returns is the task's result (JSON).
+        function: takes a dict; a pydantic model, a dataclass or a TypedDict; or arguments by name. Plain or
+            `async def`. What it returns is the task's result (JSON).
         name: the task's name; the function's own unless given.
         policy: see `PolicyOptions`; docs/howto/retries.md shows what they do.
 

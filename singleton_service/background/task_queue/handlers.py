@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from .checks import check_name
+from .payloads import Form, form_of
 from .policy import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,23 @@ class Handler:
     function: Callable[..., Any]
     policy: Policy = field(default_factory=Policy)
     origin: Literal["application", "sample", "built-in"] = "application"
+    form: Form | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """See how the function takes its payload; None is as a dict."""
+        object.__setattr__(self, "form", form_of(self.name, self.function) if callable(self.function) else None)
+
+    def gather(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """Return the payload that a call of the function with these arguments means, not yet checked.
+
+        Raises:
+            TypeError: it does not take these arguments.
+        """
+        if self.form is not None:
+            return self.form.gather(args, kwargs)
+        if args:
+            raise TypeError(f"task {self.name!r} takes a dict: pass what is in it by name, such as recipient='a@b.c'")
+        return kwargs
 
 
 class HandlerRegistry(dict[str, Handler]):

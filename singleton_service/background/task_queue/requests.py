@@ -54,8 +54,11 @@ def prepare(
         ValueError, TypeError: an argument can't be used; the message says which and why.
     """
     name = checks.check_name(request.name)
-    payload_json = checks.encode_payload(request.payload, max_payload_bytes)
     handler = handlers.get(name)
+    payload = request.payload
+    if handler is not None and handler.form is not None:
+        payload = handler.form.dump(payload)
+    payload_json = checks.encode_payload(payload, max_payload_bytes)
     policy = handler.policy if handler else None
     max_retries = request.max_retries
     if max_retries is None:

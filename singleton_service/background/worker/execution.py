@@ -25,7 +25,7 @@ from .failures import Judge, returned_failure
 from .job import Ending
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from singleton_service.background.task_queue.handlers import Handler
@@ -91,10 +91,17 @@ class Execution:
                 )
             return
         job.has_begun = True
+        call = handler.function
+        if handler.form is not None:
+            try:
+                call = _prepared(call, *handler.form.load(fields["p"]))
+            except Exception as error:  # a model's own validators may raise anything
+                self._refuse(job, error)
+                return
         here = running_lease.set(lease)
         began = time.perf_counter()
         try:
-            result = handler.function(fields["p"])
+            result = call(fields["p"])
             if inspect.isawaitable(result):
                 result = self._loop.run(result)
         except BaseException as error:
@@ -109,6 +116,13 @@ class Execution:
             running_lease.reset(here)
         if lease.account is not None:
             lease.account.settle(lease)
+
+    @staticmethod
+    def _refuse(job: Job, error: Exception) -> None:
+        # It will be no better next time.
+        message = f"The handler was not called: {_shown(error)}"
+        job.ending, job.report = Ending.BURY, encode_error(_now(), type(error).__name__, message, None)
+        logger.error("task %s (%s) failed for good: %s", job.lease.id, job.name, message)
 
     def _take(self, job: Job, result: Any, policy: Policy, max_retries: int) -> None:
         failure = returned_failure(result)
@@ -160,6 +174,11 @@ class Execution:
     def _hold(job: Job, reason: str) -> None:
         job.ending, job.reason = Ending.HOLD, reason
         job.report = encode_error(_now(), "NoHandler", reason, None)
+
+
+def _prepared(function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Callable[..., Any]:
+    """Return *function* as one that takes a payload, so that those which do are called as they are."""
+    return lambda _payload: function(*args, **kwargs)
 
 
 def _users_part(trace: TracebackType | None) -> TracebackType | None:

@@ -349,10 +349,20 @@ def test_a_traceback_tells_the_cause(bench: Bench) -> None:
     assert "direct cause" in trace
 
 
-def test_a_handler_that_does_not_take_a_payload_says_so(bench: Bench) -> None:
-    error = error_of(bench.run(lambda: None))
-    assert error["t"] == "TypeError"
-    assert "positional argument" in error["m"]
+def test_a_payload_the_handler_does_not_take_fails_for_good_and_says_why(bench: Bench) -> None:
+    def handler(recipient: str, copies: int = 1) -> list[str]:
+        return [recipient] * copies
+
+    assert result_of(bench.run(handler, {"recipient": "a", "copies": 2})) == ["a", "a"]
+    job = bench.run(handler, {"copies": "two"})
+    assert job.ending is Ending.BURY
+    error = error_of(job)
+    assert (error["t"], error["tb"]) == ("ValueError", None)
+    assert error["m"].startswith(
+        "The handler was not called: the payload of task 'job' is not what its handler takes: "
+    )
+    assert "recipient: it is missing; copies: Input should be a valid integer" in error["m"]
+    assert bench.run(handler, {"recipient": "a"}).ending is Ending.COMPLETE
 
 
 @pytest.mark.parametrize(
