@@ -21,6 +21,7 @@ MAX_LIMIT = 1_000_000
 _SHORTEST_EXPIRY_S = 0.001
 _SHORTEST_RATE_S = 0.001
 MAX_DELAY_SECONDS = 100 * 366 * 24 * 3600
+_CONTAINERS = (dict, list, tuple)
 
 
 def check_name(name: object) -> str:
@@ -52,9 +53,6 @@ def encode_payload(payload: object, max_bytes: int) -> bytes:
         return b"{}"
     if not isinstance(payload, Mapping):
         raise TypeError(f"payload is {_a(payload)}, it must be a dict: put the value under a key, {{'value': ...}}")
-    for key in payload:
-        if not isinstance(key, str):
-            raise TypeError(f"payload has the key {key!r}, {_a(key)}: JSON keys are strings, use {str(key)!r}")
     try:
         encoded = to_json(payload if isinstance(payload, dict) else dict(payload))
     except TypeError as error:
@@ -66,12 +64,39 @@ def encode_payload(payload: object, max_bytes: int) -> bytes:
         raise ValueError(
             f"payload is not JSON: {error}. NaN, infinities and circular structures have no JSON"
         ) from error
+    # After the encoding: what holds itself never comes here.
+    _check_keys(payload)
     if len(encoded) > max_bytes:
         raise ValueError(
             f"payload is {len(encoded):,} bytes as JSON, at most {max_bytes:,} are allowed: store the data elsewhere "
             "and pass its path or key, or raise TASKS_MAX_PAYLOAD_BYTES"
         )
     return encoded
+
+
+def _check_keys(payload: Mapping[Any, Any]) -> None:
+    """Refuse keys that are no strings, at any depth: JSON would turn 5 into "5", and the handler would get that."""
+    # A stack of its own: structures may be nested deeper than calls. A path is (path of the container, key in it).
+    inside: list[tuple[Any, Any]] = [(payload, None)]
+    while inside:
+        container, path = inside.pop()
+        if isinstance(container, (list, tuple)):
+            parts: Iterable[tuple[Any, Any]] = enumerate(container)
+        else:
+            parts = container.items()
+            for key in container:
+                if not isinstance(key, str):
+                    place = _shown(path)
+                    raise TypeError(f"{place} has the key {key!r}, {_a(key)}: JSON keys are strings, use {str(key)!r}")
+        inside += [(value, (path, key)) for key, value in parts if isinstance(value, _CONTAINERS)]
+
+
+def _shown(path: Any) -> str:
+    keys = []
+    while path is not None:
+        path, key = path
+        keys.append(f"[{key!r}]")
+    return "payload" + "".join(reversed(keys))
 
 
 def check_max_retries(max_retries: object) -> int:

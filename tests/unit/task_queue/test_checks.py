@@ -72,6 +72,28 @@ def test_what_is_no_json_object_is_refused_with_a_way_out(payload: object, error
         checks.encode_payload(payload, 1000)
 
 
+@pytest.mark.parametrize(
+    ("payload", "says"),
+    [
+        ({5: 1}, "payload has the key 5, of type int: JSON keys are strings, use '5'"),
+        ({"a": {None: 1}}, r"payload\['a'\] has the key None, None"),
+        ({"rows": [1, {"x": ({}, {2.5: 0})}]}, r"payload\['rows'\]\[1\]\['x'\]\[1\] has the key 2\.5"),
+        ({"a": {"b": OrderedDict({True: 1})}}, r"payload\['a'\]\['b'\] has the key True, of type bool"),
+    ],
+)
+def test_a_key_that_json_would_turn_into_a_word_is_refused_with_its_place(payload: Any, says: str) -> None:
+    with pytest.raises(TypeError, match=says):
+        checks.encode_payload(payload, 1000)
+
+
+def test_what_is_shared_or_deep_is_no_circle() -> None:
+    shared = {"a": [1]}
+    payload: dict[str, Any] = {"one": shared, "two": shared}
+    for _ in range(200):
+        payload = {"d": [payload]}
+    assert checks.encode_payload(payload, 10_000).count(b'"a":[1]') == 2
+
+
 def test_a_bottomless_payload_is_refused() -> None:
     deep: dict[str, Any] = {}
     for _ in range(100_000):
