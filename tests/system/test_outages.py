@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from singleton_service.background.scheduler import SchedulerService
 from singleton_service.background.task_queue import QueueUnavailableError, TaskQueueService, TaskStatus
 from singleton_service.background.worker import WorkerService
 from tests.conftest import REDIS_SERVER, WITHOUT_REDIS, RedisServer, clean_process
@@ -153,6 +154,20 @@ def test_workers_started_before_the_server_start_when_it_is_there(
     server.start()
     until(lambda: WorkerService.get_worker_stats()["is_running"])
     assert TaskQueueService.get_result(TaskQueueService.enqueue_task("x"), timeout=10) == 1
+
+
+def test_workers_and_a_scheduler_that_wait_for_one_server_warn_once(
+    server: RedisServer, until: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        WorkerService.start_workers(2)
+        SchedulerService.start_scheduler()
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "The workers will start" in warning
+    assert "The scheduler, too, will start" in caplog.text
+    server.start()
+    until(lambda: WorkerService.get_worker_stats()["is_running"])
+    until(lambda: SchedulerService.get_scheduler_stats()["is_running"])
 
 
 def test_waiting_workers_can_be_stopped(server: RedisServer) -> None:

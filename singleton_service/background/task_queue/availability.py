@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import logging
 import threading
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+import weakref
+from typing import TYPE_CHECKING, ClassVar, ParamSpec, TypeVar
 
 from singleton_service import guarded as container_guarded
 from singleton_service.exceptions import ServiceInitializationError
@@ -54,7 +55,12 @@ class LateStart:
         what: one word for its log lines and its thread, such as "workers".
     """
 
+    # One missing server is one warning, however many wait for it.
+    _announcing: ClassVar[threading.Lock] = threading.Lock()
+    _all: ClassVar[weakref.WeakSet[LateStart]] = weakref.WeakSet()
+
     def __init__(self, what: str) -> None:
+        self._all.add(self)
         self._what = what
         self._lock = threading.Lock()
         # Shared by all attempts since the last cancel(): a late one must know that it is no longer wanted.
@@ -70,14 +76,15 @@ class LateStart:
         """
         with self._lock:
             cancelled = self._cancelled
-            if self._thread is not None and self._thread.is_alive():
+            if self._is_waiting:
                 return
         try:
             self._attempt(make_ready, go, cancelled)
         except QueueUnavailableError as error:
-            with self._lock:
-                if cancelled.is_set() or (self._thread is not None and self._thread.is_alive()):
+            with self._announcing, self._lock:
+                if cancelled.is_set() or self._is_waiting:
                     return
+                is_first = not any(other._is_waiting for other in self._all)
                 self._thread = threading.Thread(
                     target=self._keep_trying,
                     args=(make_ready, go, cancelled),
@@ -85,7 +92,10 @@ class LateStart:
                     daemon=True,
                 )
                 self._thread.start()
-            logger.warning("%s The %s will start as soon as it is there.", error, self._what)
+            if is_first:
+                logger.warning("%s The %s will start as soon as it is there.", error, self._what)
+            else:
+                logger.info("The %s, too, will start as soon as the task queue's server is there.", self._what)
 
     def cancel(self) -> None:
         """Give up waiting. Never blocks for long: an attempt under way comes to nothing by itself."""
@@ -93,6 +103,10 @@ class LateStart:
             self._cancelled.set()
             self._cancelled = threading.Event()
             self._thread = None
+
+    @property
+    def _is_waiting(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
 
     def _attempt(self, make_ready: Callable[[], object], go: Callable[[], object], cancelled: threading.Event) -> None:
         # Not under the lock: it may take seconds, and a container that is stopping may call cancel() meanwhile.
