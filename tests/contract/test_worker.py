@@ -309,3 +309,22 @@ def test_ten_thousand_tasks_run_once_each(queue: Queue, until: Any) -> None:
     assert sorted(seen) == list(range(10_000))
     stats = queue.get_queue_stats()
     assert (stats["running_tasks"], stats["pending_tasks"]) == (0, 0)
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_child_has_no_workers_until_it_starts_its_own(queue: Queue) -> None:
+    queue.register_handler("x", lambda payload: os.getpid())
+    WorkerService.start_workers(2)
+    assert queue.get_result(queue.enqueue_task("x"), timeout=10) == os.getpid()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            stats = WorkerService.get_worker_stats()
+            if (stats["is_running"], stats["active_workers"], stats["tasks_processed"]) == (False, 0, 0):
+                status = 2 if WorkerService.stop_workers() else 0
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert WorkerService.get_worker_stats()["active_workers"] == 2
+    assert queue.get_result(queue.enqueue_task("x"), timeout=10) == os.getpid()

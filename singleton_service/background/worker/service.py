@@ -199,6 +199,18 @@ class WorkerService(BaseService):
         }
 
 
+def _forget_the_parents() -> None:
+    """In a forked child: the parent's workers are not here, and their locks may be held for ever."""
+    WorkerService._lock = threading.RLock()
+    WorkerService._late_start = LateStart("workers")
+    WorkerService._counters = WorkerCounters()
+    WorkerService._crew = WorkerService._stop_asked = None
+    WorkerService._stragglers = []
+
+
+os.register_at_fork(after_in_child=_forget_the_parents)
+
+
 @functools.cache
 def _arrange_exit(pid: int) -> None:
     """Have the end of this process wait for running tasks, once; a child that forks off arranges its own."""
