@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from singleton_service.background.config import Settings
 from singleton_service.background.task_queue import Task, TaskRequest, TaskStatus, client
+from singleton_service.background.task_queue.checks import check_limits
 from singleton_service.background.task_queue.keys import QueueKeys
 from singleton_service.background.task_queue.order import queue_order, turns_of
 from tests.scripts.invariants import Dump, check
@@ -38,6 +39,8 @@ _SHARES = (0.0, 0.05, 0.1, 0.2, 0.4)
 _TAKES_S = (0.0, 0.001, 0.02, 0.02, 0.3, 0.3, 3.0)
 _FAILS = (0, 0, 0, 0, 0, 1, 2, 3)
 _DELAYS_S = (0, 0, 0, 0.3, 2.0)
+_EXPIRES_S = (None, None, None, None, None, 1.0)
+_LIMITED = 0.3
 _UNIQUE = ("drop", "replace", "serial")
 
 
@@ -119,6 +122,7 @@ class World:
             self._hire("worker")
         if chance.random() < 0.6:
             self._hire("loop")
+        self._limit()
         span_s = chance.uniform(0.5, 5.0)
         ends_s = stage.now_s + span_s + 2
         self._begin_to_produce(span_s)
@@ -193,6 +197,12 @@ class World:
             program.spawn(lambda: program.work(threads))
         self._workers.append(program)
 
+    def _limit(self) -> None:
+        for queue in self.queues:
+            if self._chance.random() < _LIMITED:
+                pace = check_limits(self._chance.choice((None, 2, 3)), self._chance.choice((None, 20)), 1)
+                self.network.ask(self._programs[0].queue._open_client().protocol(queue).limit(pace))
+
     def _begin_to_produce(self, span_s: float) -> None:
         for _ in range(self._chance.randint(1, 2)):
             self.producing += 1
@@ -217,6 +227,7 @@ class World:
                     _MOST_RETRIES,
                     queue=queue,
                     task_id=f"own-{n}" if has_own_ids else None,
+                    expires_in=chance.choice(_EXPIRES_S),
                     unique_key="key" if has_key else None,
                     unique=chance.choice(_UNIQUE) if has_key else "drop",
                 )
@@ -304,9 +315,13 @@ class World:
     def _check(self) -> None:
         """See that every invariant holds, now."""
         for queue in self.queues:
+            dump = self._dump(queue)
+            most, _ = dump.limits
+            if most and len(dump.hashes["running"]) > most:
+                self._broken(f"{len(dump.hashes['running'])} tasks run where {most} may")
             try:
                 # Somebody may have taken the token and not fetched yet.
-                check(self._dump(queue), token_taken=True)
+                check(dump, token_taken=True)
             except AssertionError as error:
                 self._broken(f"queue {queue!r}: {_said(error)}")
 
