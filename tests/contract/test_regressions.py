@@ -300,3 +300,40 @@ def test_large_tasks_are_fetched_in_portions(queue: Queue, until: Any) -> None:
     until(lambda: len(seen) == 40)
     until(lambda: queue.get_queue_stats()["tasks_processed"] == 40)
     assert sorted(seen) == list(range(40))
+
+
+def test_of_tasks_that_took_two_processes_down_a_process_gets_one_and_nothing_beside_it(
+    queue: Queue, in_thread: Any
+) -> None:
+    ids = [queue.enqueue_task("x", task_id=f"suspect-{n}") for n in range(2)]
+    client = queue._open_client()
+    key = client.protocol("default").keys.key
+    for task_id in ids:
+        uid = task_id.partition(".")[2].encode()
+        client.link.run(
+            [
+                (b"LREM", key("ready:1"), 0, uid),
+                (b"HSET", key("attempts"), uid, b"0|2|1"),
+                (b"RPUSH", key("suspects"), uid),
+            ]
+        )
+    innocent = queue.enqueue_task("x")
+    first = queue.get_next_task(timeout=5)
+    assert first is not None
+    assert first.id == ids[0]
+    assert queue.get_next_task(timeout=0.05) is None
+
+    taken: list[str] = []
+
+    def take() -> None:
+        task = queue.get_next_task(timeout=20)
+        assert task is not None
+        taken.append(task.id)
+        assert queue.complete_task(task)
+
+    threads = [in_thread(take) for _ in range(2)]
+    assert queue.get_queue_stats()["running_tasks"] == 1
+    assert queue.complete_task(first)
+    for thread in threads:
+        thread.join(20)
+    assert sorted(taken) == sorted([ids[1], innocent])

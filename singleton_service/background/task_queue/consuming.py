@@ -47,7 +47,8 @@ class Consuming(Opened):
         """Take the next task, waiting up to *timeout* seconds for one; None when there was none.
 
         The task is leased to this process, which renews the lease until it is finished. If the process dies, the
-        task runs again elsewhere within seconds.
+        task runs again elsewhere within seconds. One that has taken two processes down with it is handed out alone:
+        until it is finished no thread of this process gets another.
 
         Args:
             timeout: seconds; 0 looks once.
@@ -65,7 +66,7 @@ class Consuming(Opened):
             client.register_queue(queue, to_take=True)
         leases.watch(names)
         ends_at = time.monotonic() + timeout
-        while True:
+        while leases.wait_for_no_suspect(max(0.0, ends_at - time.monotonic())):
             wait_s: float = timeout
             for queue in turns.sorted():
                 lease, next_s = cls._fetch_one(queue)
@@ -78,6 +79,7 @@ class Consuming(Opened):
             if left_s <= 0:
                 return None
             client.wait_for_work(names, min(wait_s, left_s))
+        return None
 
     @classmethod
     @guarded
@@ -165,6 +167,8 @@ class Consuming(Opened):
         client, leases = cls._open_client(), cls._open_leases()
         protocol = client.protocol(queue)
         with leases.fetching(queue):
+            if leases.has_suspect:
+                return None, 0.0
             try:
                 reply = client.link.run([protocol.fetch(1, 1)])[0]
             except QueueUnavailableError:

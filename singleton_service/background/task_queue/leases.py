@@ -47,6 +47,8 @@ class Leases:
         self._client = client
         self._lock = threading.Lock()
         self._held: dict[str, dict[str, Lease]] = {}
+        self._suspects: set[Lease] = set()
+        self._suspect_gone = threading.Condition(self._lock)
         # Ids of which this process has had a lease before and may have it again: id -> how many so far.
         self._had: OrderedDict[str, int] = OrderedDict()
         self._fetching: dict[str, threading.Lock] = {}
@@ -71,7 +73,12 @@ class Leases:
         with self._lock:
             for lease in leases:
                 lease.context = context
-                self._held.setdefault(lease.queue, {})[lease.uid] = lease
+                held = self._held.setdefault(lease.queue, {})
+                if lease.uid in held:
+                    self._suspects.discard(held[lease.uid])
+                held[lease.uid] = lease
+                if lease.is_suspect:
+                    self._suspects.add(lease)
 
     def drop(self, leases: Iterable[Lease]) -> None:
         """Hold leases no more: their tasks were finished, given back or lost."""
@@ -80,11 +87,24 @@ class Leases:
                 held = self._held.get(lease.queue)
                 if held and held.get(lease.uid) is lease:
                     del held[lease.uid]
+                if self._suspects and lease in self._suspects:
+                    self._suspects.discard(lease)
+                    self._suspect_gone.notify_all()
 
     def doubt(self, queue: str) -> None:
         """Say that the answer to a fetch was lost: there may be leases nobody knows of."""
         self._doubtful.add(queue)
         self._hurry.set()
+
+    @property
+    def has_suspect(self) -> bool:
+        """Whether this process has a task that may take it down: nothing else is to be started while it lasts."""
+        return bool(self._suspects)
+
+    def wait_for_no_suspect(self, timeout_s: float) -> bool:
+        """Wait until this process has no suspect, at most *timeout_s*; whether it has none."""
+        with self._suspect_gone:
+            return self._suspect_gone.wait_for(lambda: not self._suspects, timeout_s)
 
     def held_count(self) -> int:
         """Return how many leases this process holds."""
