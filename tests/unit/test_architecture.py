@@ -17,14 +17,12 @@ CODE = ("singleton_service", "services", "examples", "benchmarks", "tests")
 BASE = {"singleton_service"}
 CONFIG = BASE | {"singleton_service.background.config"}
 ENGINE = CONFIG | {"singleton_service.background.engine"}
-SIGNALS = "singleton_service.background.signals"
-QUEUE = ENGINE | {"singleton_service.background.task_queue", SIGNALS}
+QUEUE = ENGINE | {"singleton_service.background.task_queue"}
 FASTAPI = QUEUE | {"singleton_service.background.worker", "singleton_service.background.scheduler"}
 DOORS = FASTAPI | {"singleton_service.background.fastapi"}
 ALLOWED: dict[str, set[str]] = {
     "singleton_service": set(),
     "singleton_service.background": BASE,
-    SIGNALS: set(),
     "singleton_service.background.config": BASE,
     "singleton_service.background.engine": CONFIG,
     "singleton_service.background.task_queue": ENGINE,

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singleton_service import BaseService, requires
+from singleton_service._signals import stopping_on_signals
 from singleton_service.background.config import ConfigService
-from singleton_service.background.signals import stopping_on_signals
 from singleton_service.background.task_queue import QueueUnavailableError, TaskQueueService
 from singleton_service.background.task_queue.availability import LateStart, guarded
 from singleton_service.background.task_queue.checks import check_name, encode_payload

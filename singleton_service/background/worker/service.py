@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singleton_service import BaseService, requires
-from singleton_service.background.signals import stopping_on_signals
+from singleton_service._signals import stopping_on_signals
 from singleton_service.background.task_queue import TaskQueueService
 from singleton_service.background.task_queue.availability import LateStart, guarded
 from singleton_service.background.task_queue.checks import check_delay

@@ -1,4 +1,4 @@
-"""INT and TERM for a process whose main thread waits for a service to end; put back as they were afterwards."""
+"""INT and TERM for a process whose main thread waits for something to end; put back as they were afterwards."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def stopping_on_signals(on_signal: Callable[[int], None]) -> Iterator[None]:
     Off the main thread Python allows no handlers: then nothing is installed and a line in the log says so.
     """
     if threading.current_thread() is not threading.main_thread():
-        logger.info("not on the main thread: signals stay as they are, stop the service by its method")
+        logger.info("not on the main thread: signals stay as they are, stop it by its method")
         yield
         return
 
