@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import threading
-import time
 from contextvars import ContextVar
 
 from ._guarded import guarded
 from ._hooks import is_async
 from ._loops import in_thread
 from ._service import BaseService
+from ._waiting import wait_in_loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ __all__ = ["BaseRunnable"]
 
 LAST_ROUND_S = 10.0
 """How long ``shutdown`` waits for the loop to notice that it should end."""
-LOOK_EVERY_S = 0.05
-"""How often an async main loop that waits looks whether it should stop."""
 
 _inside: ContextVar[_Run | None] = ContextVar("singleton_service_run", default=None)
 
@@ -113,15 +111,7 @@ class BaseRunnable(BaseService):
     @classmethod
     async def should_stop_async(cls, within: float = 0.0) -> bool:
         """Do what `should_stop` does without blocking the event loop."""
-        import asyncio  # noqa: PLC0415 - there is a running loop, so it is loaded
-
-        deadline = time.monotonic() + within
-        while not cls._run.stop.is_set():
-            remaining_s = deadline - time.monotonic()
-            if remaining_s <= 0:
-                return False
-            await asyncio.sleep(min(LOOK_EVERY_S, remaining_s))
-        return True
+        return await wait_in_loop(cls._run.stop, within)
 
     @classmethod
     def shutdown(cls) -> None:

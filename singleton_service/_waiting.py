@@ -1,8 +1,9 @@
-"""Waiting for an operation of somebody else, in a thread or in a task."""
+"""Waiting for somebody else, in a thread or in a task."""
 
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import suppress
 
 TYPE_CHECKING = False
@@ -11,10 +12,12 @@ if TYPE_CHECKING:
 
     from ._operations import Operation, waiting
 
-__all__ = ["Wait", "wait_awaiting", "wait_here"]
+__all__ = ["Wait", "wait_awaiting", "wait_here", "wait_in_loop"]
 
 PATIENCE_S = 10.0
 """How long a plain call waits for somebody else's start without saying so."""
+LOOK_EVERY_S = 0.05
+"""How often a coroutine that waits for a thread's event looks at it."""
 
 
 class Wait:
@@ -72,3 +75,16 @@ async def wait_awaiting(operation: Operation, loop: AbstractEventLoop) -> None:
 
     operation.when_done(wake)
     await finished
+
+
+async def wait_in_loop(event: threading.Event, within_s: float) -> bool:
+    """Do what ``event.wait(within_s)`` does without blocking the event loop."""
+    import asyncio  # noqa: PLC0415 - there is a running loop, so it is loaded
+
+    deadline = time.monotonic() + within_s
+    while not event.is_set():
+        remaining_s = deadline - time.monotonic()
+        if remaining_s <= 0:
+            return False
+        await asyncio.sleep(min(LOOK_EVERY_S, remaining_s))
+    return True

@@ -37,6 +37,7 @@ PAGES = [
     "howto/pytest.md",
     "howto/prefork.md",
     "howto/optional-services.md",
+    "howto/threads-and-processes.md",
 ]
 EXPLANATIONS = ["explanation/services.md", "explanation/why-classes.md", "explanation/comparison.md"]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
