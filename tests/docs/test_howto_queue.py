@@ -21,7 +21,6 @@ PROGRAM = re.compile(
 )
 PAGES = (
     "define-tasks",
-    "follow-a-task",
     "intake-and-order",
     "look-after-a-queue",
     "rate-limits-and-tenants",

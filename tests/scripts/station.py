@@ -258,9 +258,9 @@ class Worker:
         """Return the state of one task."""
         return self.status(uid)[0][0].decode()
 
-    def await_end(self, uid: str) -> bytes:
-        """Ask to be told of an end."""
-        return bytes(self.say(self.speak.await_end(uid)))
+    def await_end(self, *uids: str, wanted: bytes = b"e") -> bytes:
+        """Ask to be told of ends, of progress as well ("p"), or no more ("n")."""
+        return bytes(self.say(self.speak.await_ends(self.name.rjust(8, "0"), [(uid, wanted) for uid in uids])))
 
     def limit(self, max_running: int | None = None, rate: int | None = None, per_seconds: float = 1) -> int:
         """Limit the queue."""

@@ -193,6 +193,13 @@ class TwoWorkers(RuleBasedStateMachine):
         mine = [lease for lease in some if running.get(lease.uid) == lease.token]
         assert self.worker(name).start(*some) == len(mine)
 
+    @rule(name=workers, pick=numbers, wanted=st.sampled_from([b"e", b"p", b"n"]))
+    def await_end(self, name: str, pick: int, wanted: bytes) -> None:
+        uids = self.enqueued[pick % len(self.enqueued) :][:3] if self.enqueued else []
+        live = self.station.dump().bodies - self.ended
+        for uid, verdict in zip(uids, self.worker(name).await_end(*uids, wanted=wanted).decode(), strict=True):
+            assert verdict == "n" if wanted == b"n" else verdict == "e" or uid in live
+
     @rule(name=workers, pick=numbers, stale=st.booleans())
     def report(self, name: str, pick: int, *, stale: bool) -> None:
         leases = self.given_up[pick % len(self.given_up) :][:2] if stale and self.given_up else self.some(name, pick)

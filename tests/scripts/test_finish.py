@@ -295,7 +295,7 @@ def test_a_result_that_is_not_kept_still_reaches_who_waits_for_it(
     if says_so == "the settings":
         station.limit(result_ttl_ms=0)
     uid = worker.enqueue_with("=x", result_ttl_ms=0 if says_so == "the task" else None)
-    assert worker.await_end(uid) == b"waiting"
+    assert worker.await_end(uid) == b"w"
     worker.complete(*worker.take())
     assert worker.state(uid) == "finished"
     station.advance(10_001)

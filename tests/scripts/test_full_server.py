@@ -132,9 +132,9 @@ def test_the_dead_are_recovered_and_the_lost_is_found(station: Station, worker: 
 def test_who_waits_is_told(station: Station, worker: Worker) -> None:
     (uid,) = worker.put()
     fill(station)
-    assert worker.await_end(uid) == b"waiting"
+    assert worker.await_end(uid) == b"w"
     make_room(station)
-    assert station.check().hashes["waiters"] == {uid: b"1"}
+    assert station.check().hashes["waiters"] == {uid: b" e:0000000w"}
 
 
 def test_a_process_that_comes_now_can_work_on_a_queue_that_is_known(station: Station) -> None:

@@ -76,13 +76,32 @@ def test_it_outlives_an_attempt(station: Station, worker: Worker, other: Worker)
     assert set(station.check().hashes["progress"]) == {uid}
 
 
+def test_who_watches_is_told_what_was_said(station: Station, engine: Engine, worker: Worker, other: Worker) -> None:
+    ear = Link(engine, load_scripts())
+    ear.send(b"SUBSCRIBE", station.protocol("w").keys.ended_channel)
+    assert ear.receive()[0] == b"subscribe"
+    (uid,) = worker.put()
+    (lease,) = worker.take()
+    assert worker.await_end(uid) == b"w"
+    assert other.await_end(uid, wanted=b"p") == b"w"
+    worker.report(lease, percent=b"12.0", message=b"a b|c")
+    told = ear.receive()[2]
+    assert told == uid.encode() + b" " + station.check().hashes["progress"][uid]
+    assert told.endswith(b"|12.0|a b|c")
+    assert other.await_end(uid, wanted=b"n") == b"n"
+    worker.report(lease)
+    worker.complete(lease)
+    assert ear.receive()[2] == uid.encode()
+    ear.close()
+
+
 def test_nobody_is_told_who_does_not_watch(station: Station, engine: Engine, worker: Worker) -> None:
     ear = Link(engine, load_scripts())
     ear.send(b"SUBSCRIBE", station.protocol("w").keys.ended_channel)
     assert ear.receive()[0] == b"subscribe"
     worker.put(2)
     first, second = worker.take()
-    assert worker.await_end(first.uid) == b"waiting"
+    assert worker.await_end(first.uid) == b"w"
     worker.report(first, second)
     worker.complete(first, second)
     heard = []

@@ -125,8 +125,8 @@ def test_who_waits_is_told_once_and_only_of_ends(station: Station, engine: Engin
     assert ear.receive()[0] == b"subscribe"
     awaited, unheeded, buried = worker.put(3)
     for uid in (awaited, buried):
-        assert worker.await_end(uid) == b"waiting"
-        assert worker.await_end(uid) == b"waiting", "a second time"
+        assert worker.await_end(uid) == b"w"
+        assert worker.await_end(uid) == b"w", "a second time"
     leases = {lease.uid: lease for lease in worker.take()}
     worker.retry(leases[awaited])
     worker.release(leases[buried])
@@ -147,7 +147,37 @@ def test_who_asks_too_late_hears_so_at_once(station: Station, worker: Worker) ->
     first, second = worker.take()
     worker.complete(first)
     worker.bury(second)
-    assert worker.await_end(done) == b"ended"
-    assert worker.await_end(failed) == b"ended"
-    assert worker.await_end("unheard-of") == b"unknown"
+    assert worker.await_end(done, failed, "unheard-of") == b"eeu"
     assert station.check().hashes["waiters"] == {}
+
+
+def test_what_has_expired_is_not_waited_for_though_nobody_has_swept(station: Station, worker: Worker) -> None:
+    uid = worker.enqueue_with(new_uid(1), expires_ms=100)
+    assert worker.await_end(uid) == b"w"
+    station.advance(101)
+    assert worker.await_end(uid) == b"e"
+
+
+def test_a_mark_is_its_makers_and_goes_with_the_last_of_them(station: Station, worker: Worker, other: Worker) -> None:
+    (uid,) = worker.put()
+
+    def marks() -> bytes | None:
+        return station.check().hashes["waiters"].get(uid)
+
+    assert worker.await_end(uid, uid, wanted=b"p") == b"ww"
+    other.await_end(uid)
+    assert marks() == b" p:0000000w e:0000000v"
+    worker.await_end(uid)
+    assert marks() == b" e:0000000v e:0000000w"
+    assert other.await_end(uid, "unheard-of", wanted=b"n") == b"nn"
+    assert marks() == b" e:0000000w"
+    worker.await_end(uid, wanted=b"n")
+    assert marks() is None
+
+
+def test_processes_that_died_waiting_leave_no_more_than_so_many_marks(station: Station, worker: Worker) -> None:
+    (uid,) = worker.put()
+    for n in range(100):
+        station.worker(f"w{n}").await_end(uid)
+    marks = station.check().hashes["waiters"][uid]
+    assert marks.split() == [f"e:00000w{n}".encode() for n in range(68, 100)]

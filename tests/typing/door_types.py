@@ -8,7 +8,7 @@ from typing import Any, assert_type
 from pydantic import BaseModel
 
 from services.scheduler import SchedulerService
-from services.task_queue import Task, TaskHandle, TaskQueueService, TaskStatus, task
+from services.task_queue import Progress, Task, TaskHandle, TaskQueueService, TaskRequest, TaskStatus, task
 from services.worker import WorkerService
 
 
@@ -58,6 +58,27 @@ assert_type(plain.name, str)
 assert_type(with_policy.enqueue(to="a@b.c"), TaskHandle)
 assert_type(TaskQueueService.enqueue_task("plain", {}, 0, 3), str)
 assert_type(TaskQueueService.get_task_status("id"), Task | None)
+assert_type(TaskQueueService.get_progress("id"), Progress | None)
+assert_type(TaskQueueService.update_progress(50, "half"), bool)
+assert_type(TaskQueueService.get_active_tasks(), list[Task])
 assert_type(TaskQueueService.list_tasks(status=TaskStatus.FAILED).tasks, list[Task])
 assert_type(WorkerService.stop_workers(), int)
 assert_type(SchedulerService.schedule_task("plain", {}, "daily"), str)
+
+
+async def awaiting(handle: TaskHandle) -> None:
+    """Look at the async twins: they take and give what their originals do."""
+    assert_type(await TaskQueueService.aenqueue_task("plain", {}, 0, 3, tags=["a"]), str)
+    assert_type(await TaskQueueService.aenqueue_many([TaskRequest("plain")]), list[str])
+    assert_type(await TaskQueueService.aget_task_status("id"), Task | None)
+    assert_type(await TaskQueueService.acancel_task("id"), bool)
+    await TaskQueueService.aget_result("id", timeout=None)
+    await handle.aget(5)
+    async for seen in handle.updates():
+        assert_type(seen, Task)
+    for seen in handle.updates(timeout=5):
+        assert_type(seen.progress, Progress | None)
+
+    await TaskQueueService.aenqueue_task(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await TaskQueueService.aenqueue_task()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await TaskQueueService.aenqueue_task("x", colour=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 import threading
 import weakref
-from typing import TYPE_CHECKING, ClassVar, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, cast
 
 from singleton_service import guarded as container_guarded
 from singleton_service.exceptions import ServiceInitializationError
@@ -15,7 +16,7 @@ from .errors import QueueUnavailableError
 from .outage import backoff_s
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
 logger = logging.getLogger("singleton_service.task_queue")
 
@@ -30,11 +31,24 @@ def guarded(function: Callable[P, R]) -> Callable[P, R]:
         QueueUnavailableError: instead of ServiceInitializationError, when the reason is that the server is away.
     """
     gated = container_guarded(function)
+    if inspect.iscoroutinefunction(function):
+        return cast("Callable[P, R]", _awaiting(cast("Any", gated), function))
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return gated(*args, **kwargs)
+        except ServiceInitializationError as error:
+            raise find_unavailable(error) or error from error.__cause__
+
+    return call
+
+
+def _awaiting(gated: Callable[..., Coroutine[Any, Any, Any]], function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await gated(*args, **kwargs)
         except ServiceInitializationError as error:
             raise find_unavailable(error) or error from error.__cause__
 

@@ -79,6 +79,11 @@ class QueueFullError(TaskQueueError):
         )
 
 
+def stopped_meanwhile() -> QueueUnavailableError:
+    """Return the error of a call during which the service was stopped."""
+    return QueueUnavailableError("of this process", "TaskQueueService was stopped meanwhile", "Call again.")
+
+
 class EnqueueError(TaskQueueError):
     """A batch went in only in part.
 

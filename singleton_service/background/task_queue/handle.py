@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .service import TaskQueueService
+from .updates import Updates
 
 if TYPE_CHECKING:
     from .records import Progress, TaskStatus
@@ -44,6 +45,21 @@ class TaskHandle:
     def cancel(self) -> bool:
         """Cancel it, as `TaskQueueService.cancel_task` does."""
         return TaskQueueService.cancel_task(self.id)
+
+    def updates(self, timeout: float | None = None) -> Updates:
+        """Follow it to its end, for up to *timeout* seconds: `for task in handle.updates()`, or `async for`.
+
+        Yields the `Task` as it stands now, again each time it has reported progress, and last as it ended; see
+        `Updates`.
+
+        Raises:
+            ValueError, TypeError: the timeout can't be one.
+        """
+        return Updates(self.id, timeout)
+
+    async def aget(self, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - as its twin
+        """Wait as `get` does, without holding up the event loop."""
+        return await TaskQueueService.aget_result(self.id, timeout)
 
     def get(self, timeout: float | None = None) -> Any:
         """Wait up to *timeout* seconds (None: as long as it takes) for the result; raises as `result` does."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from .errors import QueueUnavailableError
+from .errors import stopped_meanwhile
 from .handlers import HandlerRegistry, registry
 from .order import DEFAULT_ORDER
 
 if TYPE_CHECKING:
     from .client import QueueClient
+    from .errands import Errands
     from .leases import Leases
     from .progress import ProgressReports
     from .results import EndingWatch
@@ -27,6 +28,7 @@ class Opened:
     _leases: ClassVar[Leases | None] = None
     _endings: ClassVar[EndingWatch | None] = None
     _reports: ClassVar[ProgressReports | None] = None
+    _errands: ClassVar[Errands | None] = None
 
     @classmethod
     def _open_client(cls) -> QueueClient:
@@ -41,11 +43,15 @@ class Opened:
         return _or_stopped(cls._endings)
 
     @classmethod
+    def _open_errands(cls) -> Errands:
+        return _or_stopped(cls._errands)
+
+    @classmethod
     def _open_reports(cls) -> ProgressReports:
         return _or_stopped(cls._reports)
 
 
 def _or_stopped(part: T | None) -> T:
     if part is None:
-        raise QueueUnavailableError("of this process", "TaskQueueService was stopped meanwhile", "Call again.")
+        raise stopped_meanwhile()
     return part

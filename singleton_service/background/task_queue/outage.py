@@ -5,6 +5,10 @@ from __future__ import annotations
 import logging
 import random
 import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .errors import QueueUnavailableError
 
 logger = logging.getLogger("singleton_service.task_queue")
 
@@ -14,30 +18,34 @@ _LONGEST_WAIT_S = 0.8
 
 
 class Outage:
-    """What this process knows of the server's absence. Thread-safe: many threads notice, one line is logged."""
+    """What this process knows of the server's absence. Thread-safe: many threads notice, one line is logged.
+
+    Attributes:
+        error: why the server was found away last; None while it answers.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._is_out = False
+        self.error: QueueUnavailableError | None = None
 
     @property
     def is_on(self) -> bool:
         """Whether the server has not answered since somebody noticed that it does not."""
-        return self._is_out
+        return self.error is not None
 
-    def noticed(self, error: Exception) -> None:
+    def noticed(self, error: QueueUnavailableError) -> None:
         """Warn, if nobody has yet."""
         with self._lock:
-            first, self._is_out = not self._is_out, True
+            first, self.error = self.error is None, error
         if first:
             logger.warning("%s Trying again until it is back.", error)
 
     def over(self) -> None:
         """Say that the server answers again, if it had not."""
-        if self._is_out:
+        if self.error is not None:
             with self._lock:
-                was_out, self._is_out = self._is_out, False
-            if was_out:
+                last, self.error = self.error, None
+            if last is not None:
                 logger.info("The task queue's server answers again.")
 
 

@@ -249,10 +249,10 @@ class Protocol:
         script = self._scripts.browse
         return script.command(self.keys, left, result_ttl_ms=self.limits.result_ttl_ms, **where)
 
-    def await_end(self, uid: str) -> Command:
-        """Ask to be told of a task's end; the answer is b"ended", b"unknown" or b"waiting"."""
-        script = self._scripts.await_end
-        return script.command(self.keys, uid=uid, now_token=1)
+    def await_ends(self, who: str, items: Iterable[tuple[str, bytes]]) -> Command:
+        """Ask to be told of tasks, items are (uid, b"e" end, b"p" progress, too, or b"n" no more), see await.lua."""
+        script = self._scripts.await_ends
+        return script.command(self.keys, [part for item in items for part in item], who=who)
 
     def cancel(self, uids: Sequence[str]) -> Command:
         """Cancel tasks: b"0" unknown or ended, b"1" cancelled, b"2" running and told, per uid."""

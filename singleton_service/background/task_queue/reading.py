@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
-from . import checks, listing
+from . import listing
 from .availability import guarded
-from .codec import decode_task
-from .errors import TaskCancelledError, TaskExpiredError, TaskFailedError, TaskNotFoundError
-from .ids import check_queue, split_id
-from .opened import Opened
-from .records import Progress, Task, TaskPage, TaskStatus
+from .following import Following
+from .ids import check_queue
+from .outcome import has_ended, not_ended, result_of
+from .records import Task, TaskPage, TaskStatus
+
+if TYPE_CHECKING:
+    from .records import Progress
 
 
-class Reading(Opened):
+class Reading(Following):
     """The part of TaskQueueService that changes nothing."""
 
     @classmethod
@@ -25,14 +27,7 @@ class Reading(Opened):
         Raises:
             QueueUnavailableError: the server is not there.
         """
-        parts = split_id(task_id)
-        return cls._read_task(*parts) if parts else None
-
-    @classmethod
-    def _read_task(cls, queue: str, uid: str) -> Task | None:
-        client = cls._open_client()
-        (reply,) = client.read([client.protocol(queue).status([uid])])
-        return decode_task(queue, uid, reply)
+        return cls._read_task(task_id)
 
     @classmethod
     @guarded
@@ -47,30 +42,12 @@ class Reading(Opened):
             TaskNotFoundError: nobody knows it, or its result has passed its time.
             QueueUnavailableError: the server is not there, or the service was stopped meanwhile.
         """
-        parts = split_id(task_id)
-        if parts is None:
-            raise TaskNotFoundError(str(task_id))
-        ends_at = None if timeout is None else time.monotonic() + checks.check_delay("timeout", timeout)
-        while True:
-            # Not get_task_status: after a stop it would start everything again.
-            task = cls._read_task(*parts)
-            if task is None:
-                raise TaskNotFoundError(task_id)
-            if task.status is TaskStatus.COMPLETED:
-                return task.result
-            if task.status is TaskStatus.FAILED:
-                raise TaskFailedError(task_id, task.error_message or "no message")
-            if task.status is TaskStatus.CANCELLED:
-                raise TaskCancelledError(task_id)
-            if task.status is TaskStatus.EXPIRED:
-                raise TaskExpiredError(task_id)
-            left_s = float("inf") if ends_at is None else ends_at - time.monotonic()
-            if left_s <= 0:
-                why = f" ({task.held_reason})" if task.held_reason else ""
-                raise TimeoutError(
-                    f"task {task_id!r} is {task.status.value}, not finished after {timeout} seconds{why}"
-                )
-            cls._open_endings().wait(*parts, left_s)
+        task = None
+        with closing(cls._follow(task_id, timeout)) as tasks:
+            for task in tasks:
+                if has_ended(task):
+                    return result_of(task_id, task)
+        raise not_ended(task, task_id, timeout)
 
     @classmethod
     @guarded
@@ -136,8 +113,7 @@ class Reading(Opened):
         Raises:
             QueueUnavailableError: the server is not there.
         """
-        parts = split_id(task_id)
-        task = cls._read_task(*parts) if parts else None
+        task = cls._read_task(task_id)
         return task.progress if task else None
 
     @classmethod

@@ -86,7 +86,7 @@ class Scripts:
     pause: Script
     limit: Script
     # "await" is a word of Python's.
-    await_end: Script
+    await_ends: Script
 
     def text_of(self, sha: bytes) -> bytes:
         """Return the text of the script with that SHA, for a server that has forgotten it."""
@@ -121,8 +121,8 @@ def load_scripts(clock_offset_ms: int = 0) -> Scripts:
         sha = hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()
         return Script(name, text, sha, _expanded(declared), args, tuple(header.get("items", "").split()))
 
-    names = [name for name in Scripts.__slots__ if name != "await_end"]
-    return Scripts(**{name: read(name) for name in names}, await_end=read("await"))
+    names = [name for name in Scripts.__slots__ if name != "await_ends"]
+    return Scripts(**{name: read(name) for name in names}, await_ends=read("await"))
 
 
 def _expanded(declared: Iterable[str]) -> tuple[str, ...]:

@@ -7,8 +7,10 @@ from singleton_service.background.config import ConfigService
 from singleton_service.background.engine import open_engine
 
 from .availability import guarded
+from .awaiting import Awaiting
 from .client import QueueClient
 from .consuming import Consuming
+from .errands import Errands
 from .errors import QueueUnavailableError
 from .leases import Leases
 from .managing import Managing
@@ -20,7 +22,7 @@ from .scripts import MAX_BATCH
 
 
 @requires(ConfigService)
-class TaskQueueService(Producing, Consuming, Reading, Managing, BaseService):
+class TaskQueueService(Producing, Consuming, Reading, Managing, Awaiting, BaseService):
     """The queue. All methods are thread-safe; none needs anything set up first.
 
     A task runs at least once: once `enqueue_task` has returned, no death of a client or a worker loses it.
@@ -45,6 +47,7 @@ class TaskQueueService(Producing, Consuming, Reading, Managing, BaseService):
         cls._leases = Leases(client)
         cls._endings = EndingWatch(client)
         cls._reports = ProgressReports(client)
+        cls._errands = Errands(client)
 
     @classmethod
     def ping(cls) -> bool:
@@ -66,10 +69,13 @@ class TaskQueueService(Producing, Consuming, Reading, Managing, BaseService):
     @classmethod
     def shutdown(cls) -> None:
         """Give up leases and connections; the embedded server ends with its last user."""
-        client, leases, endings, reports = cls._client, cls._leases, cls._endings, cls._reports
-        cls._client = cls._leases = cls._endings = cls._reports = None
+        client, leases, endings = cls._client, cls._leases, cls._endings
+        reports, errands = cls._reports, cls._errands
+        cls._client = cls._leases = cls._endings = cls._reports = cls._errands = None
         if endings is not None:
             endings.stop()
+        if errands is not None:
+            errands.stop()
         if reports is not None:
             reports.stop()
         if leases is not None:

@@ -13,9 +13,9 @@ local is_awaited = redis.call("EXISTS", waiters) == 1
 local verdict = {}
 
 local function tell_watchers(uid, note)
-    -- Most marks are of those who wait for the end alone: "e" and who; "p" is for progress, too.
+    -- Most marks, see await.lua, are of those who wait for the end alone.
     local marks = is_awaited and redis.call("HGET", waiters, uid)
-    if marks and string.find(marks, "p", 1, true) then
+    if marks and string.find(marks, " p:", 1, true) then
         redis.call("PUBLISH", ended_channel, uid .. " " .. note)
     end
 end

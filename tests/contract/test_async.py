@@ -1,0 +1,183 @@
+"""The async twins, on every engine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import threading
+import time
+from typing import Any
+
+import pytest
+
+import singleton_service
+from singleton_service.background.task_queue import (
+    QueueUnavailableError,
+    TaskCancelledError,
+    TaskFailedError,
+    TaskNotFoundError,
+    TaskQueueService,
+    TaskRequest,
+    TaskStatus,
+)
+from singleton_service.background.task_queue.waiters import LoopWaiter
+from singleton_service.background.worker import WorkerService
+
+Queue = type[TaskQueueService]
+TWINS = ["enqueue_task", "enqueue_many", "get_task_status", "get_result", "cancel_task"]
+
+
+async def until_marked(queue: Queue, number: int = 1) -> None:
+    while len(queue._open_endings()._marked) < number:  # noqa: ASYNC110 - whose thread knows nothing of this loop
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_a_twin_takes_what_its_original_takes(name: str) -> None:
+    original, twin = getattr(TaskQueueService, name), getattr(TaskQueueService, f"a{name}")
+    assert inspect.iscoroutinefunction(twin)
+    assert inspect.signature(twin).parameters == inspect.signature(original).parameters
+    assert list(inspect.signature(original).parameters)
+    assert twin.__name__ == f"a{name}"
+    assert twin.__doc__
+
+
+def test_they_do_what_their_originals_do(queue: Queue) -> None:
+    queue.register_handler("double", lambda payload: 2 * payload["n"])
+    queue.register_handler("fail", lambda payload: 1 / 0, max_retries=0)
+
+    async def use_all() -> None:
+        task_id = await queue.aenqueue_task("double", {"n": 4}, max_retries=1, tags=["t"], task_id="four")
+        assert task_id == "default.=four"
+        task = await queue.aget_task_status(task_id)
+        assert task is not None
+        assert (task.payload, task.tags, task.max_retries) == ({"n": 4}, ("t",), 1)
+        with pytest.raises(TimeoutError, match="pending"):
+            await queue.aget_result(task_id)
+        with pytest.raises(TimeoutError, match=r"not finished after 0.05 seconds"):
+            await queue.aget_result(task_id, timeout=0.05)
+        never = await queue.aenqueue_task("double", delay_seconds=60)
+        assert await queue.acancel_task(never)
+        assert not await queue.acancel_task(never)
+        with pytest.raises(TaskCancelledError):
+            await queue.aget_result(never, timeout=5)
+        ids = await queue.aenqueue_many([TaskRequest("double", {"n": n}) for n in range(5)])
+        failing = await queue.aenqueue_task("fail")
+        waiting = asyncio.ensure_future(queue.aget_result(ids[4], timeout=20))
+        await asyncio.to_thread(WorkerService.start_workers, 2)
+        assert await waiting == 8
+        assert await asyncio.gather(*(queue.aget_result(each, timeout=20) for each in ids)) == [0, 2, 4, 6, 8]
+        with pytest.raises(TaskFailedError, match="division by zero"):
+            await queue.aget_result(failing, timeout=20)
+
+    asyncio.run(use_all())
+
+
+def test_they_refuse_what_their_originals_refuse(queue: Queue) -> None:
+    async def misuse() -> None:
+        with pytest.raises(ValueError, match="delay_seconds -1"):
+            await queue.aenqueue_task("x", delay_seconds=-1)
+        with pytest.raises(TypeError, match="must be a dict"):
+            await queue.aenqueue_task("x", [1])  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="unexpected keyword"):
+            await queue.aenqueue_task("x", colour="red")  # type: ignore[call-arg]
+        with pytest.raises(ValueError, match="timeout -1"):
+            await queue.aget_result("default.=x", timeout=-1)
+        for unknown in ("nonsense", "default.=never"):
+            assert await queue.aget_task_status(unknown) is None
+            with pytest.raises(TaskNotFoundError):
+                await queue.aget_result(unknown, timeout=None)
+
+    asyncio.run(misuse())
+
+
+def test_the_callers_context_is_kept(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    request_id = contextvars.ContextVar("request_id", default="none")
+    seen: list[str] = []
+    queue.get_queue_stats()
+    real = queue._send
+
+    def spying(*args: Any) -> Any:
+        seen.append(request_id.get())
+        request_id.set("changed in the thread")
+        return real(*args)
+
+    monkeypatch.setattr(queue, "_send", spying)
+
+    async def one(number: int) -> str:
+        request_id.set(f"r{number}")
+        await queue.aenqueue_task("x")
+        return request_id.get()
+
+    async def many() -> list[str]:
+        return await asyncio.gather(*(one(n) for n in range(20)))
+
+    assert asyncio.run(many()) == [f"r{n}" for n in range(20)]
+    assert sorted(seen) == sorted(f"r{n}" for n in range(20))
+
+
+def test_thousands_wait_without_a_thread_each(queue: Queue) -> None:
+    number = 3000
+    ids = queue.enqueue_many([TaskRequest("x", {"n": n}) for n in range(number)])
+    queue.register_handler("x", lambda payload: payload["n"])
+    threads: list[int] = []
+
+    async def wait_for_all() -> list[Any]:
+        waiting = [asyncio.ensure_future(queue.aget_result(each, timeout=60)) for each in ids]
+        await until_marked(queue, number)
+        threads.append(threading.active_count())
+        await asyncio.to_thread(WorkerService.start_workers, 4)
+        return await asyncio.gather(*waiting)
+
+    before = threading.active_count()
+    assert asyncio.run(wait_for_all()) == list(range(number))
+    assert threads[0] - before < 50
+    assert queue._open_endings()._waiting == {}
+
+
+def test_a_loop_that_was_closed_disturbs_nobody(queue: Queue, in_thread: Any, until: Any) -> None:
+    task_id = queue.enqueue_task("x")
+
+    async def begin() -> LoopWaiter:
+        return LoopWaiter(queue._open_endings(), *task_id.split("."), wants_progress=False)
+
+    with asyncio.run(begin()):
+        results: list[Any] = []
+        in_thread(lambda: results.append(queue.get_result(task_id, timeout=30)))
+        until(lambda: len(queue._open_endings()._waiting["default", task_id.rpartition(".")[2]]) == 2)
+        task = queue.get_next_task(timeout=5)
+        assert task is not None
+        queue.complete_task(task, "for the other")
+        until(lambda: results == ["for the other"])
+
+
+def test_who_awaits_does_not_start_again_what_was_stopped(queue: Queue) -> None:
+    async def wait() -> list[BaseException]:
+        task_id = await queue.aenqueue_task("never")
+        waiting = [asyncio.ensure_future(queue.aget_result(task_id, timeout=30)) for _ in range(5)]
+        await until_marked(queue)
+        await asyncio.to_thread(singleton_service.stop)
+        assert not queue._initialized
+        found = await asyncio.gather(*waiting, return_exceptions=True)
+        return [error for error in found if isinstance(error, BaseException)]
+
+    assert [type(error) for error in asyncio.run(wait())] == [QueueUnavailableError] * 5
+
+
+def test_an_event_loop_is_not_held_up_by_the_first_start(queue: Queue) -> None:
+    async def first_call() -> float:
+        longest, done = 0.0, asyncio.ensure_future(queue.aenqueue_task("x"))
+        while not done.done():
+            began = time.monotonic()
+            await asyncio.sleep(0)
+            longest = max(longest, time.monotonic() - began)
+        task = await queue.aget_task_status(await done)
+        assert task is not None
+        assert task.status is TaskStatus.PENDING
+        return longest
+
+    # Not a measurement: a start in the loop itself would be one turn of hundreds of milliseconds.
+    assert not queue._initialized
+    asyncio.run(first_call())
+    assert queue._initialized
