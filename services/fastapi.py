@@ -1,5 +1,5 @@
-"""The door to the web: a router and a lifespan for a FastAPI application."""
+"""The door to the web: a router and a lifespan for a FastAPI application, and 503 for its own endpoints."""
 
-from singleton_service.background.fastapi import lifespan, router
+from singleton_service.background.fastapi import answer_queue_error, lifespan, router
 
-__all__ = ["lifespan", "router"]
+__all__ = ["answer_queue_error", "lifespan", "router"]

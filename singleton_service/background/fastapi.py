@@ -1,4 +1,4 @@
-"""The queue on the web: `router` for a FastAPI application, and the `lifespan` it brings.
+"""The queue on the web: `router` for a FastAPI application, the `lifespan` it brings, and 503 for endpoints of its own.
 
 Signals stay with the web server; the four services start and stop with the application.
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import Message
 
-__all__ = ["lifespan", "router"]
+__all__ = ["answer_queue_error", "lifespan", "router"]
 
 NUM_WORKERS = 4
 # Name, numbers, quotes and escapes around a payload that is itself just within its limit.
@@ -122,6 +123,17 @@ def _stop() -> None:
             WorkerService.stop_workers()
         finally:
             stop(SchedulerService, WorkerService, TaskQueueService, ConfigService)
+
+
+async def answer_queue_error(_request: Request, error: Exception) -> JSONResponse:
+    """Answer 503, with the reason, when no task can go in now; for the endpoints of an application's own.
+
+    One line installs it: `app.add_exception_handler(TaskQueueError, answer_queue_error)`. Other errors of the queue are
+    raised on, and so end as 500. The router answers for itself.
+    """
+    if not isinstance(error, _NOT_NOW):
+        raise error
+    return JSONResponse({"detail": str(error)}, 503)
 
 
 class _QueueRoute(APIRoute):

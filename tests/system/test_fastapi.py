@@ -368,6 +368,65 @@ def test_with_the_queue_away_it_answers_503_and_goes_on_when_it_is_back(site: Si
         redis.wait()
 
 
+def test_endpoints_of_an_applications_own_answer_503_with_one_line(site: Site) -> None:
+    server = site.serve_source(
+        """
+from fastapi import FastAPI
+from services.fastapi import answer_queue_error
+from services.task_queue import TaskNotFoundError, TaskQueueError, TaskQueueService
+
+app = FastAPI()
+app.add_exception_handler(TaskQueueError, answer_queue_error)
+
+@app.post("/signup")
+def signup():
+    return TaskQueueService.enqueue_task("welcome")
+
+@app.post("/closed")
+async def closed():
+    TaskQueueService.stop_accepting_tasks()
+    return TaskQueueService.is_accepting_tasks()
+
+@app.get("/bug")
+def bug():
+    raise TaskNotFoundError("default.=x")
+""",
+        TASKS_MAX_BACKLOG="1",
+    )
+
+    assert server.client.post("/signup").status_code == 200
+    full = server.client.post("/signup")
+    assert (full.status_code, "TASKS_MAX_BACKLOG allows 1" in full.json()["detail"]) == (503, True)
+    assert server.client.post("/closed").json() is False
+    refused = server.client.post("/signup")
+    assert (refused.status_code, "resume_accepting_tasks" in refused.json()["detail"]) == (503, True)
+    assert server.client.get("/bug").status_code == 500
+
+
+def test_endpoints_of_an_applications_own_answer_503_with_the_queue_away(site: Site) -> None:
+    server = site.serve_source(
+        """
+from fastapi import FastAPI
+from services.fastapi import answer_queue_error
+from services.task_queue import TaskQueueError, TaskQueueService
+
+app = FastAPI()
+app.add_exception_handler(TaskQueueError, answer_queue_error)
+
+@app.post("/signup")
+def signup():
+    return TaskQueueService.enqueue_task("welcome")
+""",
+        REDIS_URL=f"redis://user:secret@127.0.0.1:{free_port()}/0",
+    )
+
+    refused = server.client.post("/signup")
+
+    assert refused.status_code == 503
+    assert "is not available" in refused.json()["detail"]
+    assert "secret" not in refused.text
+
+
 def test_waiting_for_a_queue_that_does_not_answer_holds_up_no_other_request(site: Site) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         server = site.serve_source(
