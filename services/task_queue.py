@@ -1,6 +1,7 @@
 """The door to the task queue: what an application imports."""
 
 from singleton_service.background.task_queue import (
+    DiscoveryError,
     DurabilityError,
     DurabilityUnavailableError,
     EnqueueError,
@@ -17,6 +18,7 @@ from singleton_service.background.task_queue import (
     TaskExpiredError,
     TaskFailedError,
     TaskHandle,
+    TaskHandler,
     TaskNotFoundError,
     TaskPage,
     TaskPriority,
@@ -25,10 +27,12 @@ from singleton_service.background.task_queue import (
     TaskRequest,
     TaskResult,
     TaskStatus,
+    discover,
     task,
 )
 
 __all__ = [
+    "DiscoveryError",
     "DurabilityError",
     "DurabilityUnavailableError",
     "EnqueueError",
@@ -45,6 +49,7 @@ __all__ = [
     "TaskExpiredError",
     "TaskFailedError",
     "TaskHandle",
+    "TaskHandler",
     "TaskNotFoundError",
     "TaskPage",
     "TaskPriority",
@@ -53,5 +58,6 @@ __all__ = [
     "TaskRequest",
     "TaskResult",
     "TaskStatus",
+    "discover",
     "task",
 ]

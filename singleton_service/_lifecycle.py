@@ -133,7 +133,7 @@ def _pass_on(trouble: Exception, error: BaseException | None) -> None:
 
 
 def all_services() -> list[Service]:
-    """Return every service class defined so far, bases before what derives from them."""
+    """Return every service class defined so far that is no mere base, bases before what derives from them."""
     found: dict[Service, None] = {}
     pending = BaseService.__subclasses__()
     while pending:
@@ -141,7 +141,7 @@ def all_services() -> list[Service]:
         if service not in found:
             found[service] = None
             pending += service.__subclasses__()
-    return [service for service in found if service.__module__ != "singleton_service._runnable"]
+    return [service for service in found if not vars(service).get("_only_a_base", False)]
 
 
 def check_services(services: Sequence[object]) -> None:

@@ -62,6 +62,8 @@ class BaseRunnable(BaseService):
     the two is not overridden runs the other one.
     """
 
+    _only_a_base: ClassVar[bool] = True
+
     _run: ClassVar[_Run] = _Run()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

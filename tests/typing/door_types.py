@@ -8,7 +8,17 @@ from typing import Any, assert_type
 from pydantic import BaseModel
 
 from services.scheduler import SchedulerService
-from services.task_queue import Progress, Task, TaskHandle, TaskQueueService, TaskRequest, TaskStatus, task
+from services.task_queue import (
+    Progress,
+    Task,
+    TaskHandle,
+    TaskHandler,
+    TaskQueueService,
+    TaskRequest,
+    TaskStatus,
+    discover,
+    task,
+)
 from services.worker import WorkerService
 
 
@@ -52,6 +62,21 @@ send_mail.enqueue(Mail(recipient=1))  # type: ignore[arg-type]  # pyright: ignor
 send_mail.enqueue(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 task(retry_delay_seconds="5")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
 assert_type(mapped.enqueue(a=1, b="x"), TaskHandle)
+
+
+class Report(TaskHandler):
+    queue = "low"
+    retry_on = (OSError, ValueError)
+
+    @classmethod
+    def perform(cls, pages: int) -> str:
+        return "page" * pages
+
+
+assert_type(Report.perform(3), str)
+Report.perform("3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+assert_type(Report.perform_async(pages=3), TaskHandle)
+assert_type(discover("app.tasks"), list[str])
 assert_type(plain({}), int)
 assert_type(with_policy({}), str)
 assert_type(plain.name, str)

@@ -1,7 +1,9 @@
 """The task queue: TaskQueueService, what tasks are, and how a function becomes one."""
 
 from .decorator import task
+from .discovery import discover
 from .errors import (
+    DiscoveryError,
     DurabilityError,
     DurabilityUnavailableError,
     EnqueueError,
@@ -19,8 +21,10 @@ from .handle import TaskHandle
 from .outcomes import PermanentError, Retry, TaskResult
 from .records import Progress, Task, TaskError, TaskPage, TaskPriority, TaskRequest, TaskStatus
 from .service import TaskQueueService
+from .task_handler import TaskHandler
 
 __all__ = [
+    "DiscoveryError",
     "DurabilityError",
     "DurabilityUnavailableError",
     "EnqueueError",
@@ -37,6 +41,7 @@ __all__ = [
     "TaskExpiredError",
     "TaskFailedError",
     "TaskHandle",
+    "TaskHandler",
     "TaskNotFoundError",
     "TaskPage",
     "TaskPriority",
@@ -45,5 +50,6 @@ __all__ = [
     "TaskRequest",
     "TaskResult",
     "TaskStatus",
+    "discover",
     "task",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
 from .handle import TaskHandle
@@ -78,29 +77,8 @@ def task(
 
     def decorate(function: Callable[P, R]) -> TaskFunction[P, R]:
         task_name = name or str(getattr(function, "__name__", ""))
-        earlier = registry.get(task_name)
-        if earlier and earlier.origin == "application" and not _same_place(earlier.function, function):
-            raise ValueError(
-                f"two functions are called task {task_name!r}: {_place(earlier.function)} and {_place(function)}; "
-                "give one of them another name: @task(name=...)"
-            )
         handler = Handler(task_name, function, make_policy(policy))
-        registry.register(handler)
+        registry.claim(handler)
         return TaskFunction(function, handler)
 
     return decorate if function is None else decorate(function)
-
-
-def _same_place(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
-    # A module that is reloaded, or run as __main__ and imported, defines the same function again.
-    return _code(one) is not None and _code(one) == _code(other)
-
-
-def _code(function: Callable[..., Any]) -> tuple[str, int] | None:
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    return (code.co_filename, code.co_firstlineno) if code else None
-
-
-def _place(function: Callable[..., Any]) -> str:
-    module = getattr(function, "__module__", "?")
-    return f"{module}.{getattr(function, '__qualname__', repr(function))}"

@@ -12,6 +12,7 @@ TaskQueueError
 ├── TaskCancelledError       get_result() of a task that was cancelled
 ├── TaskExpiredError         get_result() of a task whose time was over before it started
 ├── TaskNotFoundError        get_result() of a task nobody knows (any more)
+├── DiscoveryError           some modules could not be imported by discover()
 ├── PermanentError           raised by a handler: don't try again (outcomes.py)
 └── Retry                    raised by a handler: try again, after so long (outcomes.py)
 """
@@ -218,3 +219,21 @@ class TaskNotFoundError(TaskQueueError):
             f"task {self.task_id!r} is unknown: the id is wrong, or its result was kept for its time and is gone "
             "(TASKS_RESULT_TTL_SECONDS)."
         )
+
+
+class DiscoveryError(TaskQueueError):
+    """Some modules could not be imported, or define a task whose name another one has; the rest is registered.
+
+    Attributes:
+        package: where `discover` began.
+        failures: what was wrong, by the module's name.
+    """
+
+    def __init__(self, package: str, failures: dict[str, str]) -> None:
+        super().__init__(package, failures)
+        self.package = package
+        self.failures = failures
+
+    def __str__(self) -> str:
+        told = "".join(f"\n- {name}: {error}" for name, error in self.failures.items())
+        return f"{len(self.failures)} modules of {self.package!r} can't be used, the others are registered:{told}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -62,6 +63,20 @@ class HandlerRegistry(dict[str, Handler]):
                     del self[name]
             self[handler.name] = handler
 
+    def claim(self, handler: Handler) -> None:
+        """Add a handler whose name is its own.
+
+        Raises:
+            ValueError: another thing has that name already.
+        """
+        earlier = self.get(handler.name)
+        if earlier and earlier.origin == "application" and not _same_place(earlier.function, handler.function):
+            raise ValueError(
+                f"two functions are called task {handler.name!r}: {_place(earlier.function)} and "
+                f"{_place(handler.function)}; give one of them another name: @task(name=...), or name = ... in a class"
+            )
+        self.register(handler)
+
     @property
     def is_bare(self) -> bool:
         """Whether the application has registered nothing of its own."""
@@ -70,3 +85,20 @@ class HandlerRegistry(dict[str, Handler]):
 
 registry = HandlerRegistry()
 """The handlers of this process."""
+
+
+def _same_place(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
+    # A module that is reloaded, or run as __main__ and imported, defines the same function again.
+    return _code(one) is not None and _code(one) == _code(other)
+
+
+def _code(function: Callable[..., Any]) -> tuple[str, int, str] | None:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    # Two handler classes may have inherited the same method.
+    owner = getattr(getattr(function, "__self__", None), "__qualname__", "")
+    return (code.co_filename, code.co_firstlineno, owner) if code else None
+
+
+def _place(function: Callable[..., Any]) -> str:
+    module = getattr(function, "__module__", "?")
+    return f"{module}.{getattr(function, '__qualname__', repr(function))}"

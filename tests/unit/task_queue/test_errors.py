@@ -8,6 +8,7 @@ import pickle
 import pytest
 
 from singleton_service.background.task_queue import (
+    DiscoveryError,
     DurabilityError,
     DurabilityUnavailableError,
     EnqueueError,
@@ -38,6 +39,7 @@ ERRORS = [
     (ProtocolVersionError("default", 9, 1), "protocol 9, this version knows 1"),
     (TaskFailedError("default.=a", "no such file"), "task 'default.=a' failed: no such file"),
     (TaskNotFoundError("default.=a"), "task 'default.=a' is unknown"),
+    (DiscoveryError("shop", {"shop.bad": "SyntaxError: x"}), "1 modules of 'shop' can't be used"),
     (PermanentError("no such address"), "no such address"),
     (Retry(5, "too busy"), "too busy"),
     (Retry(reason="too busy"), "too busy"),
