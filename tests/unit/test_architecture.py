@@ -19,6 +19,7 @@ CONFIG = BASE | {"singleton_service.background.config"}
 ENGINE = CONFIG | {"singleton_service.background.engine"}
 QUEUE = ENGINE | {"singleton_service.background.task_queue"}
 FASTAPI = QUEUE | {"singleton_service.background.worker", "singleton_service.background.scheduler"}
+MIGRATE = "singleton_service.background.migrate"
 DOORS = FASTAPI | {"singleton_service.background.fastapi"}
 ALLOWED: dict[str, set[str]] = {
     "singleton_service": set(),
@@ -29,10 +30,11 @@ ALLOWED: dict[str, set[str]] = {
     "singleton_service.background.worker": QUEUE,
     "singleton_service.background.scheduler": QUEUE,
     "singleton_service.background.fastapi": FASTAPI,
+    MIGRATE: QUEUE,
     "services": DOORS,
     "examples": DOORS | {"services"},
     "benchmarks": DOORS | {"services"},
-    "tests": DOORS | {"services", "examples", "benchmarks"},
+    "tests": DOORS | {MIGRATE, "services", "examples", "benchmarks"},
 }
 WEB = {"fastapi", "starlette", "uvicorn"}
 # The container is standard library only, but for the page that pytest itself loads.
