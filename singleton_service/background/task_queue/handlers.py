@@ -7,12 +7,16 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from singleton_service._requires import is_service
+
 from .checks import check_name
 from .payloads import Form, form_of
 from .policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from singleton_service import BaseService
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +27,17 @@ class Handler:
     function: Callable[..., Any]
     policy: Policy = field(default_factory=Policy)
     origin: Literal["application", "sample", "built-in"] = "application"
+    # How the function takes its payload; None is as a dict.
     form: Form | None = field(init=False, repr=False, compare=False)
+    # What must be started before it is called.
+    service: type[BaseService] | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """See how the function takes its payload; None is as a dict."""
+        """See what kind of function it is."""
         object.__setattr__(self, "form", form_of(self.name, self.function) if callable(self.function) else None)
+        owner = getattr(self.function, "__self__", None)
+        is_guarded = is_service(owner) and getattr(self.function, "_guarded", False)
+        object.__setattr__(self, "service", owner if is_guarded else None)
 
     def gather(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Return the payload that a call of the function with these arguments means, not yet checked.

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from .dispatcher import Dispatcher
 from .execution import Execution
-from .loop import HandlerLoop
 from .pool import ThreadPool
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from singleton_service.background.task_queue.leases import Leases
     from singleton_service.background.task_queue.order import QueueOrder
 
+    from .readiness import Readiness
     from .stats import WorkerCounters
 
 # Threads without a task end as soon as they are told; those at a task that was cut off may never.
@@ -35,14 +35,15 @@ class Crew:
         leases: Leases,
         handlers: Mapping[str, Handler],
         counters: WorkerCounters,
+        readiness: Readiness,
     ) -> None:
         self.size = size
         self.order = order
         self.is_stopping = False
         self.gone = threading.Event()
         settings = client.settings
-        self._loop = HandlerLoop()
-        execution = Execution(handlers, self._loop, settings.retry_base_seconds, settings.retry_cap_seconds)
+        self._readiness = readiness
+        execution = Execution(handlers, readiness, settings.retry_base_seconds, settings.retry_cap_seconds)
         self._dispatcher = Dispatcher(client, leases, order, counters)
         self._pool = ThreadPool(size, execution, self._dispatcher.ring)
 
@@ -63,7 +64,7 @@ class Crew:
         self._dispatcher.stop(timeout_s)
         self._dispatcher.join()
         self._pool.close()
-        self._loop.stop()
+        self._readiness.close()
         self._pool.join(_IDLE_THREADS_END_S)
         return self._dispatcher.cut_off
 

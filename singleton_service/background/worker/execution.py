@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from singleton_service.background.task_queue.policy import Policy
 
     from .job import Job
-    from .loop import HandlerLoop
+    from .readiness import Readiness
 
 logger = logging.getLogger("singleton_service.worker")
 
@@ -49,13 +49,14 @@ class Execution:
     def __init__(
         self,
         handlers: Mapping[str, Handler],
-        loop: HandlerLoop,
+        readiness: Readiness,
         retry_base_s: float,
         retry_cap_s: float,
     ) -> None:
         self._handlers = handlers
-        self._loop = loop
-        self._judge = Judge(loop, retry_base_s, retry_cap_s)
+        self._readiness = readiness
+        self._loop = readiness.loop
+        self._judge = Judge(readiness.loop, retry_base_s, retry_cap_s)
         self._unknown: set[str] = set()
 
     def run(self, job: Job) -> None:
@@ -76,20 +77,20 @@ class Execution:
             job.ending, job.reason, job.report = Ending.HOLD, NEWER_VERSION, b""
             return
         fields = decode_body(lease.body)
-        name = job.name = fields["n"]
-        handler = self._handlers.get(name)
+        job.name = fields["n"]
+        handler = self._handlers.get(job.name)
         if handler is None:
-            self._hold(job, f"No handler registered for task: {name}")
-            if name not in self._unknown:
-                # Once per name: the commonest reason is a module that was not imported.
-                self._unknown.add(name)
-                logger.warning(
-                    "task %s is held: this worker has no handler for %r. Import the module that defines it before the "
-                    "workers start; other workers that know it may take the task",
-                    lease.id,
-                    name,
-                )
+            self._hold_unknown(job)
             return
+        reason = None if handler.service is None else self._readiness.trouble(handler)
+        if reason is not None:
+            # For as long as it takes: it is no fault of the task's.
+            job.ending, job.reason, job.report = Ending.HOLD, reason, b""
+            return
+        self._call(job, handler, fields)
+
+    def _call(self, job: Job, handler: Handler, fields: dict[str, Any]) -> None:
+        lease = job.lease
         job.has_begun = True
         call = handler.function
         if handler.form is not None:
@@ -170,10 +171,18 @@ class Execution:
             shown,
         )
 
-    @staticmethod
-    def _hold(job: Job, reason: str) -> None:
-        job.ending, job.reason = Ending.HOLD, reason
-        job.report = encode_error(_now(), "NoHandler", reason, None)
+    def _hold_unknown(self, job: Job) -> None:
+        job.ending, job.reason = Ending.HOLD, f"No handler registered for task: {job.name}"
+        job.report = encode_error(_now(), "NoHandler", job.reason, None)
+        if job.name not in self._unknown:
+            # Once per name: the commonest reason is a module that was not imported.
+            self._unknown.add(job.name)
+            logger.warning(
+                "task %s is held: this worker has no handler for %r. Import the module that defines it before the "
+                "workers start; other workers that know it may take the task",
+                job.lease.id,
+                job.name,
+            )
 
 
 def _prepared(function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Callable[..., Any]:

@@ -28,6 +28,11 @@ class HandlerLoop:
         self._is_stopping = False
         self._has_ended = False
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop itself; None until something ran on it."""
+        return self._loop
+
     def run(self, awaitable: Awaitable[Any]) -> Any:
         """Run *awaitable* on the loop and return what it gives; the calling thread waits."""
         return self._send(awaitable).result()

@@ -20,6 +20,8 @@ from singleton_service.background.task_queue.handlers import Handler
 from singleton_service.background.task_queue.order import queue_order
 
 from .crew import Crew
+from .loop import HandlerLoop
+from .readiness import Readiness
 from .samples import register_samples
 from .stats import WorkerCounters
 
@@ -79,17 +81,28 @@ class WorkerService(BaseService):
         crew = cls._crew
         if crew is not None and crew.is_stopping and not crew.is_callers:
             crew.gone.wait()
-        cls._late_start.begin(lambda: cls._make_ready(order.names), lambda: cls._go(num_workers, order))
+        readiness = Readiness(HandlerLoop())
+        cls._late_start.begin(
+            lambda: cls._make_ready(order.names, readiness), lambda: cls._go(num_workers, order, readiness)
+        )
+
+    @classmethod
+    def _make_ready(cls, queues: Sequence[str], readiness: Readiness) -> None:
+        """Have all services started, those of the handlers included, and the queues known and readable."""
+        TaskQueueService.server_url()  # before all: the server may be away
+        if cls._crew is None:
+            # Before this service starts, so that they are stopped after it: until then tasks run.
+            readiness.prepare(TaskQueueService._task_handlers)
+        cls._join_queues(queues)
 
     @classmethod
     @guarded
-    def _make_ready(cls, queues: Sequence[str]) -> None:
-        """Have all services started, and the queues known and readable."""
+    def _join_queues(cls, queues: Sequence[str]) -> None:
         for queue in queues:
             TaskQueueService._open_client().register_queue(queue, to_take=True)
 
     @classmethod
-    def _go(cls, num_workers: int, order: QueueOrder) -> None:
+    def _go(cls, num_workers: int, order: QueueOrder, readiness: Readiness) -> None:
         # Not guarded: whoever stops the services meanwhile does not want them started again.
         with cls._lock:
             if cls._crew is not None:
@@ -107,7 +120,7 @@ class WorkerService(BaseService):
             handlers = TaskQueueService._task_handlers
             if handlers.is_bare and client.settings.sample_handlers:
                 register_samples(handlers)
-            crew = Crew(num_workers, order, client, leases, handlers, cls._counters)
+            crew = Crew(num_workers, order, client, leases, handlers, cls._counters, readiness)
             crew.start()
             cls._crew = crew
             _arrange_exit(os.getpid())
