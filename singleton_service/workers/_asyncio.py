@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from importlib import import_module
 
 from singleton_service._hooks import is_awaitable
@@ -27,6 +28,7 @@ class HookLoop:
 
     def __init__(self) -> None:
         self._runner: Runner | None = None
+        self._task: Task[Any] | None = None
 
     def open(self) -> None:
         """Take this thread."""
@@ -42,7 +44,34 @@ class HookLoop:
         """Await *awaitable* on this loop and return its result."""
         if self._runner is None:
             self._runner = _new_runner()
-        return self._runner.run(_await(awaitable))
+        try:
+            return self._runner.run(self._follow(awaitable))
+        finally:
+            task, self._task = self._task, None
+            if task is not None and not task.done():
+                self._break_off(task)
+
+    def cancel(self) -> bool:
+        """Cancel the coroutine that is awaited now, from any thread; tell whether there is one."""
+        task = self._task
+        if task is None:
+            return False
+        with suppress(RuntimeError):  # it has ended just now, and the loop with it
+            task.get_loop().call_soon_threadsafe(task.cancel)
+        return True
+
+    async def _follow(self, awaitable: Awaitable[T]) -> T:
+        import asyncio  # noqa: PLC0415 - there is a running loop, so it is loaded
+
+        self._task = asyncio.current_task()
+        return await awaitable
+
+    def _break_off(self, task: Task[Any]) -> None:
+        """Let a coroutine end before what comes next: a signal handler has raised while its loop was idle."""
+        import asyncio  # noqa: PLC0415 - there is a loop, so it is loaded
+
+        task.cancel()
+        task.get_loop().run_until_complete(asyncio.wait([task]))
 
     def run_if_awaitable(self, returned: object) -> object:
         """Await what a hook returned if it is a coroutine or the like."""
@@ -98,7 +127,3 @@ def _find_uvloop() -> Any:
         return import_module("uvloop")
     except ImportError:
         return None
-
-
-async def _await(awaitable: Awaitable[T]) -> T:
-    return await awaitable

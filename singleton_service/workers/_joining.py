@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 import time
 
-from ._story import logger
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["join_all"]
 
 INTERRUPTED_S = 2.0
-"""How long a process has for its teardown after its main was broken off."""
+"""How long a worker has for its teardown after its main was broken off."""
 KILLED_S = 5.0
 """How long to wait for the system to take a killed process away."""
 
@@ -37,14 +35,11 @@ def join_all(workers: Iterable[AbstractWorker], timeout_s: float | None) -> bool
             raise RuntimeError(f"worker {life.worker.name!r} cannot wait for its own end: just return from its main()")
     if _wait_for(lives, timeout_s):
         return True
-    lives = [life for life in lives if life.can_be_killed]
-    for life in _alive(lives):
-        life.interrupt()
-    _wait_for(lives, INTERRUPTED_S)
-    for life in _alive(lives):
-        logger.warning("worker %r ends neither when asked nor when interrupted: killing it", life.worker.name)
-        life.kill()
-    _wait_for(lives, KILLED_S)
+    broken_off = [life for life in _alive(lives) if life.interrupt()]
+    if not _wait_for(broken_off, INTERRUPTED_S):
+        for life in _alive(broken_off):
+            life.kill()
+        _wait_for(broken_off, KILLED_S)
     return False
 
 

@@ -17,8 +17,6 @@ __all__ = ["Life"]
 class Life:
     """One life of *worker*, from its start to the end of its teardown. A new start is a new life."""
 
-    can_be_killed = False
-
     def __init__(self, worker: AbstractWorker) -> None:
         self.worker = worker
         self.stop_asked = threading.Event()
@@ -48,8 +46,9 @@ class Life:
             self._is_told = True
             self.stop_asked.set()
 
-    def interrupt(self) -> None:
-        """Break main off, so that teardown comes, where that is possible: not in a thread."""
+    def interrupt(self) -> bool:
+        """Break main off, so that teardown comes; tell whether that is possible here."""
+        return False
 
     def kill(self) -> None:
         """End it at once, without teardown, where that is possible: not in a thread."""
@@ -63,4 +62,4 @@ class Life:
         _endings.forget(self.worker)
         self.ended.set()
         if self.worker._on_end is not None:
-            self.worker._on_end(self.worker)
+            self.worker._on_end(self)

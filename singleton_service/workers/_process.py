@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from . import _endings
 from ._life import Life
+from ._story import logger
 from ._words import DONE, LEAVE, STOP
 from ._worker import AbstractWorker
 
@@ -55,7 +56,6 @@ class ProcessWorker(AbstractWorker):
 class _ChildLife(Life):
     """A life in another process, seen from here: a thread listens to it until it is over."""
 
-    can_be_killed = True
     pid: int
 
     def begin(self) -> None:
@@ -63,6 +63,7 @@ class _ChildLife(Life):
 
         self._lock = threading.RLock()  # reentrant: a signal handler may stop while its thread stops
         self._is_done = False
+        self._is_interrupted = False
         self._process, self._line = _spawning.spawn(self.worker)
         self.pid = self._process.pid or 0
         _endings.remember(self.worker)
@@ -75,17 +76,23 @@ class _ChildLife(Life):
             raise
 
     def ask_to_stop(self) -> None:
-        super().ask_to_stop()
-        self._say(STOP)
+        if not self.is_told_to_stop:
+            super().ask_to_stop()
+            self._say(STOP)
 
-    def interrupt(self) -> None:
-        super().ask_to_stop()
-        self._say(LEAVE)
+    def interrupt(self) -> bool:
+        self.ask_to_stop()
+        with self._lock:
+            if not self._is_interrupted:  # twice would break its teardown off
+                self._is_interrupted = True
+                self._say(LEAVE)
+        return True
 
     def kill(self) -> None:
-        super().ask_to_stop()
+        self.ask_to_stop()
         with self._lock:
             if not self.ended.is_set():
+                logger.warning("worker %r has not ended: killing it", self.worker.name)
                 self._process.kill()
 
     def leave_to_the_parent(self) -> None:

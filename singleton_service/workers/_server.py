@@ -15,6 +15,10 @@ from ._story import logger
 from ._supervisor import Backoff, Supervisor
 from ._worker import AbstractWorker
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._life import Life
+
 __all__ = ["Server"]
 
 
@@ -116,7 +120,7 @@ class Server:
     def join_all(self, timeout: float | None = 5.0) -> bool:
         """Wait until all workers have ended, *timeout* seconds in all.
 
-        Processes that are alive after that are ended by force, as `ProcessWorker.join` does, all at the same time.
+        Those that are alive after that are ended where that is possible, as by their `join`, all at the same time.
 
         Returns:
             Whether all of them ended by themselves, in time.
@@ -172,14 +176,15 @@ class Server:
             _endings.forget(worker)
         return False
 
-    def _hear_of(self, ended: AbstractWorker) -> None:
+    def _hear_of(self, ended: Life) -> None:
         supervisor = self._supervisor
         if supervisor is not None:
             supervisor.hear_of(ended)
 
     def _end_if_none_is_left(self) -> None:
         with self._lock:  # not while they are being started
-            if not any(worker.is_alive for worker in self._workers):
+            supervisor = self._supervisor
+            if supervisor is not None and all(supervisor.has_settled(worker) for worker in self._workers):
                 self._call(None)
 
     def _call(self, number: int | None) -> None:

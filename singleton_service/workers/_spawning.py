@@ -6,7 +6,8 @@ import inspect
 import multiprocessing.process
 import signal
 import sys
-from multiprocessing import context, get_context, resource_tracker, util
+from multiprocessing import get_context, resource_tracker, util
+from multiprocessing.context import set_spawning_popen
 from multiprocessing.reduction import ForkingPickler
 
 from . import _endings
@@ -75,13 +76,13 @@ def _check_class(cls: type) -> None:
 def _refusal(worker: AbstractWorker) -> WorkerArgumentError | None:
     """Return the error that names what of *worker* cannot be pickled, if that is what was wrong."""
     for name, value in (("the class", type(worker)), *_named_arguments(worker)):
-        context.set_spawning_popen(_Probe())  # type: ignore[arg-type]  # it does what is asked of one
+        set_spawning_popen(_Probe())  # type: ignore[arg-type]  # it does what is asked of one
         try:
             ForkingPickler.dumps(value)
         except Exception as error:
             return WorkerArgumentError(type(worker).__qualname__, name, str(error))
         finally:
-            context.set_spawning_popen(None)
+            set_spawning_popen(None)
     return None
 
 

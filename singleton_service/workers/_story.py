@@ -44,6 +44,10 @@ class Story:
         self._tell("shutdown")
         self._tell_failure("closing the event loop", self._attempt(self._loop.close))
 
+    def break_off(self) -> bool:
+        """Cancel main, from any thread, if it is a coroutine that runs; tell whether that was so."""
+        return not self._life.main_is_over and self._loop.cancel()
+
     def _note_end_of_main(self, hook: str, failure: BaseException | None) -> None:
         self._life.main_is_over = True
         if failure is not None:

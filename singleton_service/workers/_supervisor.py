@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ._life import Life
     from ._worker import AbstractWorker
 
 __all__ = ["Backoff", "Supervisor"]
@@ -40,20 +41,25 @@ class Backoff:
 class Supervisor:
     """A thread that starts again which of the workers it hears of has died, until it is told to end."""
 
-    def __init__(self, name: str, new_backoff: Callable[[], Backoff], when_none_is_due: Callable[[], None]) -> None:
+    def __init__(self, name: str, new_backoff: Callable[[], Backoff], when_one_has_settled: Callable[[], None]) -> None:
         self._new_backoff = new_backoff
-        self._when_none_is_due = when_none_is_due
+        self._when_one_has_settled = when_one_has_settled
         self._backoffs: dict[AbstractWorker, Backoff] = {}
-        self._due: dict[AbstractWorker, float] = {}
+        self._due: dict[Life, float] = {}  # the end of which, and when the next one begins
+        self._settled: dict[AbstractWorker, Life] = {}
         self._lock = threading.RLock()  # reentrant: for signal handlers
         self._is_ended = False
-        self._news: SimpleQueue[AbstractWorker | None] = SimpleQueue()
+        self._news: SimpleQueue[Life | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._main, name=name, daemon=True)
         self._thread.start()
 
-    def hear_of(self, ended: AbstractWorker) -> None:
-        """Look at a worker that has just ended."""
+    def hear_of(self, ended: Life) -> None:
+        """Look at a life that has just ended."""
         self._news.put(ended)
+
+    def has_settled(self, worker: AbstractWorker) -> bool:
+        """Tell whether *worker* has ended for good, as far as this thread is concerned."""
+        return self._settled.get(worker) is worker._life
 
     def end(self) -> None:
         """Start nothing any more; return at once."""
@@ -68,30 +74,38 @@ class Supervisor:
     def _main(self) -> None:
         while not self._is_ended:
             try:
-                worker = self._news.get(timeout=self._wait_s())
+                life = self._news.get(timeout=self._wait_s())
             except Empty:
-                self._start_what_is_due()
+                self._look_at_what_is_due()
                 continue
-            life = None if worker is None else worker._life
-            if worker is not None and life is not None and life.failure is not None and not life.is_told_to_stop:
-                self._put_off(worker, f"died: {life.failure}", life.lived_s)
-            if not self._due:
-                self._when_none_is_due()
+            if life is None:
+                return
+            if life.failure is not None and not life.is_told_to_stop:
+                self._put_off(life, f"died: {life.failure}", life.lived_s)
+            else:
+                self._settle(life)
 
     def _wait_s(self) -> float | None:
         return max(0.0, min(self._due.values()) - time.monotonic()) if self._due else None
 
-    def _put_off(self, worker: AbstractWorker, what_happened: str, lived_s: float) -> None:
-        delay_s = self._backoffs.setdefault(worker, self._new_backoff()).after(lived_s)
-        self._due[worker] = time.monotonic() + delay_s
-        logger.warning("worker %r %s; starting it again in %g s", worker.name, what_happened, delay_s)
+    def _settle(self, life: Life) -> None:
+        self._settled[life.worker] = life
+        self._when_one_has_settled()
 
-    def _start_what_is_due(self) -> None:
-        worker = min(self._due, key=self._due.__getitem__)
-        del self._due[worker]
+    def _put_off(self, life: Life, what_happened: str, lived_s: float) -> None:
+        delay_s = self._backoffs.setdefault(life.worker, self._new_backoff()).after(lived_s)
+        self._due[life] = time.monotonic() + delay_s
+        logger.warning("worker %r %s; starting it again in %g s", life.worker.name, what_happened, delay_s)
+
+    def _look_at_what_is_due(self) -> None:
+        life = min(self._due, key=self._due.__getitem__)
+        del self._due[life]
+        if life.is_told_to_stop or life.worker._life is not life:  # somebody else has seen to it meanwhile
+            self._settle(life)
+            return
         try:
             with self._lock:
                 if not self._is_ended:
-                    worker.start()
+                    life.worker.start()
         except Exception as error:
-            self._put_off(worker, f"could not be started again: {error}", lived_s=0.0)
+            self._put_off(life, f"could not be started again: {error}", lived_s=0.0)

@@ -29,7 +29,7 @@ class ThreadWorker(AbstractWorker):
         watch.stop()
         watch.join(timeout=5)
 
-    A thread cannot be ended from outside: `join` returns False for one that does not end.
+    A thread cannot be ended from outside, only a coroutine in it: `join` returns False for one that does not end.
     """
 
     def _new_life(self) -> Life:
@@ -38,6 +38,7 @@ class ThreadWorker(AbstractWorker):
 
 class _ThreadLife(Life):
     def begin(self) -> None:
+        self._story = Story(self.worker, self)
         self.thread = threading.Thread(target=self._main, name=self.worker.name, daemon=self.worker.daemon)
         _endings.remember(self.worker)
         try:
@@ -46,8 +47,12 @@ class _ThreadLife(Life):
             _endings.forget(self.worker)
             raise
 
+    def interrupt(self) -> bool:
+        self.ask_to_stop()
+        return self._story.break_off()
+
     def _main(self) -> None:
         try:
-            Story(self.worker, self).run()
+            self._story.run()
         finally:
             self.finish()

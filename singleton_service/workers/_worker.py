@@ -54,7 +54,7 @@ class AbstractWorker(ABC):
     _lock: threading.RLock
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]
     _life: Life | None = None
-    _on_end: Callable[[AbstractWorker], None] | None = None
+    _on_end: Callable[[Life], None] | None = None
     _first_context: dict[str, Any] | None = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -152,8 +152,9 @@ class AbstractWorker(ABC):
     def join(self, timeout: float | None = None) -> bool:
         """Wait until it has ended.
 
-        A `ProcessWorker` that is still alive after *timeout* seconds, told to stop or not, is ended: its main is broken
-        off so that its teardown runs, and if that takes longer than 2 s its process is killed. A thread can't be.
+        A worker that is still alive after *timeout* seconds, told to stop or not, is ended where that is possible, and
+        has 2 s for its teardown: a coroutine is cancelled; the main of a `ProcessWorker` is broken off, whatever it is,
+        and after those 2 s its process is killed. A plain main in a thread goes on.
 
         Args:
             timeout: Seconds; None waits as long as it takes.

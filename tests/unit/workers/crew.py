@@ -175,3 +175,29 @@ class Unmakable(ProcessWorker):
             raise ValueError("only at home")
 
     def main(self) -> None: ...
+
+
+class AsyncSleeper(ProcessWorker):
+    """Sleeps in a coroutine, and says in which order it ends."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__()
+        self.journal = journal
+
+    async def main(self) -> None:
+        try:
+            self.journal("main")
+            await asyncio.sleep(LONG_S)
+        finally:
+            self.journal("main is broken off")
+
+    async def teardown(self) -> None:
+        self.journal("teardown")
+
+
+def parent_another(worker: Doing) -> None:
+    """Start a process from within a process, and leave it to be ended with this one."""
+    child = ToldProcess(worker.journal)
+    child.start()
+    while "main" not in worker.journal.lines:
+        worker.should_stop(within=0.01)

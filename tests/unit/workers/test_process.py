@@ -18,7 +18,7 @@ import pytest
 from singleton_service.workers import ProcessWorker, WorkerArgumentError, WorkerEndingError, _joining
 
 from . import crew
-from .crew import Doing, Doubler, ToldProcess, Unmakable
+from .crew import AsyncSleeper, Doing, Doubler, ToldProcess, Unmakable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,6 +92,34 @@ def test_a_main_that_does_not_end_is_broken_off_so_that_its_teardown_runs(
     assert worker.has_failed
 
 
+def test_a_coroutine_is_broken_off_before_the_teardown(journal: Journal, until: Callable[..., Any]) -> None:
+    worker = AsyncSleeper(journal)
+    worker.start()
+    until(journal.has("main"), PATIENCE_S)
+    assert not worker.join(0.01)
+    assert journal.lines == ["main", "main is broken off", "teardown"]
+
+
+def test_a_process_worker_starts_and_ends_one_of_its_own(journal: Journal) -> None:
+    worker = Doing(journal, crew.parent_another)
+    worker.start()
+    assert worker.join(PATIENCE_S)
+    assert not worker.has_failed
+    assert journal.lines == ["startup", "setup", "startup", "main", "teardown", "shutdown", "teardown", "shutdown"]
+
+
+def test_a_stop_never_waits_for_a_process_that_does_not_listen(journal: Journal, until: Callable[..., Any]) -> None:
+    worker = Doing(journal, crew.sleep_on)
+    worker.start()
+    until(lambda: len(journal.lines) == 2, PATIENCE_S)
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGSTOP)
+    for _ in range(5000):  # far more than a pipe holds
+        worker.stop()
+    os.kill(worker.pid, signal.SIGCONT)
+    worker.join(0)
+
+
 @pytest.mark.usefixtures("quick_end")
 def test_a_main_that_cannot_be_broken_off_is_killed(
     journal: Journal, until: Callable[..., Any], caplog: pytest.LogCaptureFixture
@@ -103,7 +131,7 @@ def test_a_main_that_cannot_be_broken_off_is_killed(
     assert journal.lines == ["startup", "main", "swallowed"]
     assert not worker.is_alive
     assert worker.has_failed
-    assert caplog.messages == ["worker 'Doing' ends neither when asked nor when interrupted: killing it"]
+    assert caplog.messages == ["worker 'Doing' has not ended: killing it"]
 
 
 def test_a_worker_that_is_still_ending_is_not_started(journal: Journal, until: Callable[..., Any]) -> None:

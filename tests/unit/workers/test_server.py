@@ -160,6 +160,38 @@ def test_a_restart_that_is_due_does_not_come_after_the_stop(until: Callable[...,
         assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("Server")]
 
 
+def test_who_is_told_to_stop_before_its_restart_is_due_is_left_alone(until: Callable[..., Any]) -> None:
+    server = Server(first_restart_s=0.5)
+    worker = Failing(failures=99)
+    server.add_worker(worker)
+    server.start()
+    until(lambda: worker.has_failed)
+    worker.stop()
+    supervisor = server._supervisor
+    assert supervisor is not None
+    until(lambda: supervisor.has_settled(worker))
+    assert worker.starts == 1
+    end(server)
+
+
+def test_it_runs_on_for_a_worker_that_is_to_be_started_again() -> None:
+    class Once(ThreadWorker):
+        def main(self) -> None: ...
+
+    class SecondTime(ThreadWorker):
+        def main(self) -> None:
+            if self.starts == 1:
+                raise ValueError("not at once")
+
+    for _ in range(50):  # who ends first, and is looked at first, is left to chance
+        server = Server(first_restart_s=0.001)
+        workers = [SecondTime(), Once(), SecondTime()]
+        for worker in workers:
+            server.add_worker(worker)
+        assert server.run_forever()
+        assert [worker.starts for worker in workers] == [2, 1, 2]
+
+
 def test_a_worker_that_cannot_be_started_again_is_tried_again(
     journal: Journal, until: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

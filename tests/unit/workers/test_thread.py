@@ -315,3 +315,41 @@ def test_workers_say_what_they_log_under_one_name(journal: Journal, caplog: pyte
         worker.start()
         assert worker.join(PATIENCE_S)
     assert {record.name for record in caplog.records} == {"singleton_service.workers"}
+
+
+def test_a_coroutine_that_does_not_end_in_time_is_cancelled_before_the_teardown(until: Callable[..., object]) -> None:
+    steps: list[str] = []
+
+    class Sleeper(ThreadWorker):
+        async def main(self) -> None:
+            try:
+                steps.append("main")
+                await asyncio.sleep(3600)
+            finally:
+                steps.append("main is broken off")
+
+        async def teardown(self) -> None:
+            steps.append("teardown")
+
+        def lifecycle(self, event: str, **data: object) -> None:
+            steps.extend([event, *(type(error).__name__ for error in data.values())])
+
+    worker = Sleeper()
+    worker.start()
+    until(lambda: "main" in steps)
+    assert not worker.join(0.01)
+    assert not worker.is_alive
+    assert worker.has_failed
+    assert steps == ["startup", "main", "main is broken off", "error", "CancelledError", "teardown", "shutdown"]
+
+
+def test_a_plain_main_in_a_thread_cannot_be_broken_off() -> None:
+    worker = Gated()
+    worker.start()
+    assert not worker.join(0.01)
+    assert worker.is_alive
+    assert not worker.is_running  # it was asked, at least
+    worker.may_return.set()
+    worker.may_end.set()
+    assert worker.join(PATIENCE_S)
+    assert not worker.has_failed
