@@ -84,8 +84,8 @@ class Dump:
 
     @property
     def counters(self) -> dict[str, int]:
-        """What has been counted."""
-        return {name: int(value) for name, value in self.hashes["counters"].items()}
+        """What has been counted since the queue began."""
+        return {name: int(value) for name, value in self.hashes["counters"].items() if ":" not in name}
 
     @property
     def tombstones(self) -> list[str]:

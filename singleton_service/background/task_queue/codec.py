@@ -1,10 +1,10 @@
 """Bytes <-> records: the only place that knows how a task is written down.
 
 A body, immutable from enqueue to end, is two or three lines: version digit, priority digit, traits (1 unique key, 2
-expiry, 4 a time of its own for its result, added up and counted from "0"), `max retries|name`; then the payload, JSON;
-then, when there is one of them, JSON of "c" created ms (where the uid does not tell), "s" schedule id and "f" the
-instant it stands for (ms), "u" unique key, "g" tags, "r" ms to keep the result. The first three characters and the
-place of the third line stay in every future version: Lua reads them.
+expiry, 4 a time of its own for its result, 16 not to be started at once, added up and counted from "0"), `max
+retries|name`; then the payload, JSON; then, when there is one of them, JSON of "c" created ms (where the uid does not
+tell), "s" schedule id and "f" the instant it stands for (ms), "u" unique key, "g" tags, "r" ms to keep the result. The
+first three characters and the place of the third line stay in every future version: Lua reads them.
 
 A finished record, written by the scripts: `state retries[+length of errors]|fence|ms since the fence|worker's
 number|result`, then the errors, if any, and the body, each from a new line; the fence and the ms in hexadecimal. State
@@ -68,9 +68,10 @@ def encode_body(  # noqa: PLR0913 - the fields of a body, each its own
     schedule_id: str | None = None,
     scheduled_for_ms: int | None = None,
     result_ttl_ms: int | None = None,
+    starts_later: bool = False,
 ) -> bytes:
     """Write a task's body. `created_ms` is None when the uid tells it."""
-    traits = (unique_key is not None) + 2 * expires + 4 * (result_ttl_ms is not None)
+    traits = (unique_key is not None) + 2 * expires + 4 * (result_ttl_ms is not None) + 16 * starts_later
     head = b"%b%d%c%d|%b\n%b" % (BODY_VERSION, priority, 48 + traits, max_retries, name.encode(), payload_json)
     given = {
         "c": created_ms,

@@ -298,6 +298,15 @@ class Protocol:
             counts[f"total_{reply[n].decode()}"] = int(reply[n + 1])
         return counts
 
+    def counters(self) -> Command:
+        """Read all that is counted; `tallied` reads the answer."""
+        return (b"HGETALL", self.keys.key("counters"))
+
+    @staticmethod
+    def tallied(reply: list[bytes]) -> dict[str, int]:
+        """Read the answer of counters."""
+        return {reply[n].decode(): int(reply[n + 1]) for n in range(0, len(reply), 2)}
+
     def sweep(self, limit: int) -> Command:
         """Forget a bounded lot of old finished and failed tasks."""
         script = self._scripts.sweep

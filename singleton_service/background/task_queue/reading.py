@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from . import listing
+from . import analytics, listing
 from .availability import guarded
 from .following import Following
 from .ids import check_queue
 from .outcome import has_ended, not_ended, result_of
+from .protocol import Protocol
 from .records import Task, TaskPage, TaskStatus
 
 if TYPE_CHECKING:
@@ -156,3 +158,44 @@ class Reading(Following):
             "paused_queues": total("paused"),
             "workers": max((counts["workers"] for counts in counted), default=0),
         }
+
+    @classmethod
+    @guarded
+    def get_analytics(cls) -> dict[str, Any]:
+        """Say what the queues do and did: over all at the top, and each under `queues`. JSON-able; no tasks are read.
+
+        `total_executed`, `successful`, `failed` and `success_rate` (None when there is none) count since the queue
+        began, `uptime_hours` ago. `avg_execution_time` and `max_execution_time` are seconds from the hand-out of a
+        task to its completion, `avg_wait_time` and `max_wait_time` seconds from enqueue to hand-out (one task of each
+        fetch tells, unless it was delayed), `peak_concurrent` is the most that were handed out at once, over all
+        queues at most: all these of the last 24 hours. `queue_size` is what waits now, delayed ones included.
+
+        `last_minute` (the last whole one), `last_hour` and `last_day` hold `enqueued`, `completed`, `failed`,
+        `retried`, `cancelled`, `expired`, `per_second` (ended ones) and `success_rate`. `by_name` has `completed`,
+        `failed` and `avg_execution_time` per task name, today and yesterday (UTC), of up to a hundred names a day.
+
+        Raises:
+            QueueUnavailableError: the server is not there.
+        """
+        client = cls._open_client()
+        queues = client.queues()
+        protocols = [client.protocol(name) for name in queues]
+        (now, *replies) = client.read(
+            [(b"TIME",), *(each.counters() for each in protocols), *(each.stats() for each in protocols)]
+        )
+        now_ms = int(now[0]) * 1000 + int(now[1]) // 1000
+        counters = [Protocol.tallied(reply) for reply in replies[: len(queues)]]
+        waiting = [_waiting(Protocol.counted(reply)) for reply in replies[len(queues) :]]
+        return {
+            "at": datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(),
+            **analytics.summary(analytics.merged(counters), now_ms),
+            "queue_size": sum(waiting),
+            "queues": {
+                name: {**analytics.summary(counters[n], now_ms), "queue_size": waiting[n]}
+                for n, name in enumerate(queues)
+            },
+        }
+
+
+def _waiting(counts: dict[str, int]) -> int:
+    return sum(counts[name] for name in ("ready", "suspects", "waiting", "due", "held"))

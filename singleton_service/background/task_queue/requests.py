@@ -80,6 +80,7 @@ def prepare(
         tags=checks.check_tags(request.tags),
         schedule_id=fire.schedule_id if fire else None,
         scheduled_for_ms=fire.instant_ms if fire else None,
+        starts_later=request.eta is not None or bool(request.delay_seconds),
         result_ttl_ms=None if request.result_ttl is None else checks.check_result_ttl(request.result_ttl),
     )
     uid = new_uid(priority) if request.task_id is None else given_uid(request.task_id)

@@ -7,7 +7,7 @@
 --
 -- again: "1" when an earlier answer may have been lost; then a result of this very lease counts as a yes.
 -- Invariant: a lease is good for one finish. Begins with deletes, so a full server can still be drained.
--- include: time wake leases traits batch repeats lines unique closing records keeping crew room endings
+-- include: time batch tally names gauges wake leases traits repeats lines unique closing records keeping crew room endings
 
 local now_ms = server_time()
 local mine, answer, uids = give_up(FIRST_ITEM, 3)
@@ -22,18 +22,34 @@ if #mine > 0 then
     redis.call("HDEL", body, unpack(uids))
     -- Sparse: most tasks never failed and were never held.
     local has_past = redis.call("EXISTS", attempts, errors, reasons) > 0
-    local numbers, ended = {}, {}
+    -- Those of one fetch have much in common, and so have those of one name: worked out once.
+    local leases, ended, names = {}, {}, {}
+    local first_line, of_name, longest_ms = nil, nil, 0
     for n, i in ipairs(mine) do
-        local uid = ARGV[i]
-        local fence, worker = string.match(ARGV[i + 1], "^(%d+)|(.*)$")
-        numbers[worker] = numbers[worker] or number_of(worker)
-        local past, retries = "", "0"
+        local uid, token, blob = ARGV[i], ARGV[i + 1], blobs[n]
+        local lease = leases[token]
+        if not lease then
+            local fence, worker = string.match(token, "^(%d+)|(.*)$")
+            local number = number_of(worker)
+            local ms = math.max(0, now_ms - math.floor(fence / 1000))
+            lease = { fence = fence, number = number, head = head_of("c", "0", fence, now_ms, number, ""), ms = ms }
+            leases[token] = lease
+            longest_ms = math.max(longest_ms, ms)
+        end
+        local past, head = "", lease.head
         if has_past then
             past = redis.call("HGET", errors, uid) or ""
-            retries = string.match(redis.call("HGET", attempts, uid) or "0", "^%d+")
+            local retries = string.match(redis.call("HGET", attempts, uid) or "0", "^%d+")
+            head = head_of("c", retries, lease.fence, now_ms, lease.number, past)
         end
-        local record = record_of("c", retries, tonumber(fence), now_ms, numbers[worker], past, blobs[n], ARGV[i + 2])
-        ended[n] = { uid, record, blobs[n] }
+        ended[n] = { uid, record_of(head, ARGV[i + 2], past, blob), blob }
+        if not first_line or string.sub(blob, 1, #first_line) ~= first_line then
+            first_line = string.match(blob, "^[^\n]*\n") or blob
+            local name = name_of(blob)
+            of_name = names[name] or { 0, 0 }
+            names[name] = of_name
+        end
+        of_name[1], of_name[2] = of_name[1] + 1, of_name[2] + lease.ms
     end
     if has_past then
         redis.call("HDEL", attempts, unpack(uids))
@@ -43,7 +59,14 @@ if #mine > 0 then
     keep(ended, now_ms)
     close(uids)
     tell_of_room()
-    redis.call("HINCRBY", counters, "completed", #mine)
+    tally("completed", #mine, now_ms)
+    local ran_ms = 0
+    for name, counted in pairs(names) do
+        tally_name("completed", name, counted[1], now_ms)
+        tally_name("ran_ms", name, counted[2], now_ms)
+        ran_ms = ran_ms + counted[2]
+    end
+    took("ran", #mine, ran_ms, longest_ms, now_ms)
     tell_waiters(uids)
 end
 

@@ -13,7 +13,7 @@
 -- item: never what is there already, or takes another's place.
 -- A uid that begins with "=" was given by the caller or a schedule and is remembered in `seen`.
 -- Invariant: a uid in ready or due has a body. The first write is the HSET, so a full server refuses cleanly.
--- include: version time ready wake traits expired batch lines unique records keeping unstarted endings
+-- include: time batch tally version ready wake traits expired lines unique records keeping unstarted endings
 
 local number = redis.call("HGET", settings, "protocol")
 if is_newer(number) then
@@ -176,7 +176,7 @@ if #named_ids > 0 then
     local old = redis.call("ZRANGE", seen, "-inf", digits(now_ms - seen_for_ms), "BYSCORE", "LIMIT", 0, 100)
     in_chunks("ZREM", seen, old)
 end
-redis.call("HINCRBY", counters, "enqueued", #fresh)
+tally("enqueued", #fresh, now_ms)
 if somebody_is_needed then
     wake_one()
 end

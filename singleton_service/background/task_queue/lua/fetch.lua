@@ -9,7 +9,7 @@
 -- Invariant: a uid leaves a ready list only for `running` (or because it has no body: a tombstone).
 -- A paused queue gives nothing, one with limits no more than they allow. What has expired ends here instead of running.
 -- Its first write is a delete, so a full server can still be drained.
--- include: version time ready wake traits expired limits sight attempts batch lines unique records keeping unstarted endings
+-- include: time batch tally gauges ages version ready wake traits expired limits sight attempts lines unique records keeping unstarted endings
 
 local PROMOTED, ROUNDS = 100, 100
 -- Ends take when there are that many bytes. It begins with small portions, so that large bodies can't come to much more:
@@ -137,6 +137,12 @@ if #uids == 0 then
 end
 
 local past = redis.call("HMGET", attempts, unpack(uids))
+raise("running_most", redis.call("HLEN", running), now_ms)
+-- One of them tells how long they waited, unless it was meant to: by a delay, a retry, or a caller's own id.
+if not past[1] and not starts_later(blobs[1]) and string.byte(uids[1], 1) ~= EQUALS then
+    local waited_ms = math.max(0, now_ms - made_ms(uids[1]))
+    took("waited", 1, waited_ms, waited_ms, now_ms)
+end
 local answer = { fence, next_ms }
 for n, uid in ipairs(uids) do
     answer[#answer + 1] = uid

@@ -7,7 +7,7 @@
 -- Ends what has expired and forgets what was kept long enough, a bounded lot a beat. Heals a wake-up token that was lost
 -- with the dispatcher that took it.
 -- Begins with a delete, so a full server takes no lease from whoever is at work.
--- include: time wake traits expired limits sight lines batch unique records keeping graves unstarted endings
+-- include: time batch tally wake traits expired limits sight lines unique records keeping graves unstarted endings
 
 local SWEPT = 100
 

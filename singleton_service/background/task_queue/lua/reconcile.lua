@@ -7,7 +7,7 @@
 --
 -- A fetch whose answer was lost leaves such leases. The items are what the worker does hold; it must have no fetch
 -- under way. `owned` is at most what one process holds, so reading it whole is bounded.
--- include: time ready wake attempts lines traits batch unique records keeping unstarted endings orders back
+-- include: time batch tally ready wake attempts lines traits unique records keeping unstarted endings orders back
 
 local now_ms = server_time()
 local known = {}

@@ -4,7 +4,7 @@
 -- args:    result_ttl_ms max_results ended_channel
 -- items:   uid lease
 -- returns: a string of 1 and 0 per item: was it the caller's
--- include: time ready wake leases attempts lines traits batch unique records keeping unstarted endings orders back
+-- include: time batch tally ready wake leases attempts lines traits unique records keeping unstarted endings orders back
 
 local now_ms = server_time()
 local mine, answer = give_up(FIRST_ITEM, 2)

@@ -7,7 +7,7 @@
 --
 -- again: "1" when an earlier answer may have been lost; this very retry under this very lease counts as a yes (a crash
 -- is noted under the fence, too, but with the retries there were before).
--- include: time wake leases attempts repeats errors lines traits batch unique records keeping unstarted endings orders
+-- include: time batch tally wake leases attempts repeats errors lines traits unique records keeping unstarted endings orders
 
 local now_ms = server_time()
 local mine, answer, uids = give_up(FIRST_ITEM, 5)
@@ -29,7 +29,7 @@ end
 if #mine > 0 then
     -- Whoever let it run knew it: should it be held again, its time begins anew.
     redis.call("HDEL", reasons, unpack(uids))
-    redis.call("HINCRBY", counters, "retried", #mine)
+    tally("retried", #mine, now_ms)
     wake_one()
 end
 return answer

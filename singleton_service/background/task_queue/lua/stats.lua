@@ -18,7 +18,11 @@ for _, zset in ipairs({ dead, workers }) do
     answer[#answer + 1] = redis.call("ZCARD", zset)
 end
 answer[#answer + 1] = redis.call("HEXISTS", settings, "paused")
-for _, part in ipairs(redis.call("HGETALL", counters)) do
-    answer[#answer + 1] = part
+local TOTALS = { "enqueued", "completed", "failed", "retried", "recovered", "cancelled", "expired", "revived", "tombstones" }
+for n, value in ipairs(redis.call("HMGET", counters, unpack(TOTALS))) do
+    if value then
+        answer[#answer + 1] = TOTALS[n]
+        answer[#answer + 1] = value
+    end
 end
 return answer

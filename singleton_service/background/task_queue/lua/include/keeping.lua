@@ -14,7 +14,7 @@ end
 local function keep(items, now_ms)
     local records, places, times = {}, {}, {}
     for _, item in ipairs(items) do
-        local uid, record, blob = unpack(item)
+        local uid, record, blob = item[1], item[2], item[3]
         local own_ms = keeps_own_time(blob) and extras_of(blob).r or (tonumber(result_ttl_ms) == 0 and 0)
         if own_ms == 0 and redis.call("HEXISTS", waiters, uid) == 1 then
             own_ms = AWAITED_MS

@@ -1,5 +1,5 @@
 -- What a body says of itself in its third character, "0" for most: 1 unique key, 2 expiry, 4 a time of its own for its
--- result, added up and counted from "0".
+-- result, 16 not to be started at once, added up and counted from "0".
 local function has_trait(blob, bit)
     local traits = string.byte(blob, 3) - 48
     return traits > 0 and math.floor(traits / bit) % 2 == 1
@@ -15,6 +15,10 @@ end
 
 local function keeps_own_time(blob)
     return has_trait(blob, 4)
+end
+
+local function starts_later(blob)
+    return has_trait(blob, 16)
 end
 
 -- The third line of a body: what only some tasks have. The payload is not read: it may be large, or nested deeper than

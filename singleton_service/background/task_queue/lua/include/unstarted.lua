@@ -1,7 +1,7 @@
 -- Ending a task that does not run: cancelled ("x") or expired ("e"). Its place in a ready list stays as a tombstone,
 -- which fetch passes over: taking one out of the middle of a list costs as much as the list is long.
 -- Needs keys: body due held waiting line_of reasons attempts errors expiry progress results finished kept counters waiters unique unique_of;
--- args: result_ttl_ms max_results; include: time traits batch unique records keeping.
+-- args: result_ttl_ms max_results; include: time traits batch unique records keeping tally.
 local COUNTER = { ["x"] = "cancelled", ["e"] = "expired" }
 
 local function end_unstarted(uid, blob, state, now_ms)
@@ -23,7 +23,7 @@ local function end_unstarted(uid, blob, state, now_ms)
     redis.call("HDEL", progress, uid)
     redis.call("ZREM", expiry, uid)
     release_unique({ uid })
-    keep({ { uid, record_of(state, retries, 0, now_ms, "", past, blob, "null"), blob } }, now_ms)
-    redis.call("HINCRBY", counters, COUNTER[state], 1)
+    keep({ { uid, record_of(head_of(state, retries, 0, now_ms, "", past), "null", past, blob), blob } }, now_ms)
+    tally(COUNTER[state], 1, now_ms)
     forget(2, now_ms)
 end
