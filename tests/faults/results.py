@@ -45,7 +45,7 @@ connection shows itself only when an answer is overdue, after 3 s, and in the so
 
 
 def others_load() -> float:
-    """Return how many processors others have kept busy in the last five minutes."""
+    """Return how many programs of others ran or wished to, on average in the last five minutes."""
     return os.getloadavg()[1]
 
 
@@ -63,7 +63,7 @@ def write_results(path: Path, size: Size, load: float, reports: Sequence[Report]
     lines = [
         _INTRODUCTION,
         f"Machine: {machine}, redis-py {version('redis')}. Servers: {', '.join(servers)}.",
-        f"It is shared: others kept {load:.1f} of its {os.cpu_count()} processors busy before this run began.",
+        f"Its {os.cpu_count()} processors were shared with other work, a load of {load:.1f} before this run began.",
         f"Size: {size.tasks:,} tasks or more for each, lease {size.lease_s:g} s, seed {size.seed}.",
         "",
         "| Scenario | attempted | acknowledged | unknown | recovered | lost | unexpected | runs twice | ends twice |",
