@@ -93,7 +93,7 @@ def test_a_task_that_cannot_be_read_fails_and_costs_the_worker_no_thread(queue: 
     queue.get_queue_stats()
     client = queue._open_client()
     too_deep = b"1103|x\n" + b'{"a":' * 5000 + b"0" + b"}" * 5000
-    client.persist("default", lambda again: client.protocol("default").enqueue([("=deep", b"0", too_deep)]))
+    client.persist("default", client.protocol("default").enqueue([("=deep", b"0", too_deep)]))
     queue.register_handler("x", print)
     WorkerService.start_workers(1)
     until(lambda: queue.get_queue_stats()["failed_tasks"] == 1)
@@ -275,7 +275,7 @@ def test_a_waiter_does_not_start_again_what_was_stopped(queue: Queue, until: Any
 def test_a_loop_of_ones_own_is_not_given_what_it_cannot_read(queue: Queue) -> None:
     queue.get_queue_stats()
     client = queue._open_client()
-    client.persist("default", lambda again: client.protocol("default").enqueue([("=new", b"0", b"910 of the future")]))
+    client.persist("default", client.protocol("default").enqueue([("=new", b"0", b"910 of the future")]))
     mine = queue.enqueue_task("x")
     task = queue.get_next_task(timeout=5)
     assert task is not None

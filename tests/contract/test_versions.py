@@ -86,15 +86,25 @@ def test_a_client_that_runs_already_writes_no_more_to_a_queue_of_a_newer_version
     assert taken is not None
     with newer_protocol(queue):
         queue.enqueue_task("x")
-    for attempt in (
+    waiting = queue.list_tasks(status=TaskStatus.PENDING).tasks[0].id
+    before = queue.get_queue_stats()
+    attempts: list[Callable[[], Any]] = [
         lambda: queue.enqueue_task("x"),
         lambda: queue.enqueue_many([TaskRequest("x")]),
         lambda: queue.get_next_task(timeout=0),
-    ):
+        lambda: queue.cancel_task(waiting),
+        lambda: queue.retry_task(waiting),
+        lambda: queue.delete_task(waiting),
+        lambda: queue.purge_queue("default"),
+        lambda: queue.pause_queue("default"),
+        lambda: queue.set_queue_limits("default", max_running=1),
+    ]
+    for attempt in attempts:
         with pytest.raises(ProtocolVersionError, match=r"pip install -U singleton-service") as caught:
             attempt()
         assert (caught.value.queue, caught.value.found, caught.value.known) == ("default", NEWER, NEWER - 1)
-    assert queue.get_queue_stats()["tasks_queued"] == 4
+    assert queue.get_queue_stats() == before
+    queue._open_client()._registered.clear()
     assert queue.complete_task(taken), "what it had begun it may still end"
     with newer_protocol(queue):
         assert queue.get_next_task(timeout=0) is not None

@@ -112,23 +112,37 @@ class QueueClient:
             self._links.add(link)
         return link
 
-    def persist(self, queue: str, make: Callable[[bool], Command]) -> Any:
+    def persist(self, queue: str, command: Command, *, looks: bool = True) -> Any:
         """Send a command that may be repeated to a queue, which is made known first.
 
         Args:
             queue: where it writes.
+            command: what is sent.
+            looks: whether it looks by itself that the queue is not a newer version's, as an enqueue does.
+
+        Raises:
+            QueueUnavailableError: the server did not answer for up to two seconds.
+            ProtocolVersionError: a newer version has made the queue its own.
+        """
+
+        def send(_again: bool) -> Any:  # noqa: FBT001 - handed on as it comes
+            if not looks:
+                self._registered.discard(queue)
+            self.register_queue(queue)
+            return self.link.run([command])[0]
+
+        return self._patiently(send)
+
+    def finish(self, make: Callable[[bool], Command]) -> Any:
+        """Send the end of something that this process has begun, which it may whoever's the queue is by now.
+
+        Args:
             make: gives the command; called with True once an earlier answer may have been lost.
 
         Raises:
             QueueUnavailableError: the server did not answer for up to two seconds.
-            ProtocolVersionError: a newer version has written there.
         """
-
-        def send(again: bool) -> Any:  # noqa: FBT001 - handed on as it comes
-            self.register_queue(queue)
-            return self.link.run([make(again)])[0]
-
-        return self._patiently(send)
+        return self._patiently(lambda again: self.link.run([make(again)])[0])
 
     def check_durability(self, durabilities: Collection[str]) -> None:
         """See that the server can confirm what `persist_confirmed` will ask of it.
@@ -150,7 +164,7 @@ class QueueClient:
         Raises:
             DurabilityUnavailableError: it can't confirm that; nothing was written.
             QueueUnavailableError: the server did not answer for up to two seconds and the time for confirming.
-            ProtocolVersionError: a newer version has written there.
+            ProtocolVersionError: a newer version has made the queue its own.
         """
         # Any field of ours that no reader minds.
         mark: Command = (b"HSET", self.protocol(queue).keys.key("settings"), b"mark", b"1")

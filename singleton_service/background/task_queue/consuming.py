@@ -198,7 +198,7 @@ class Consuming(Opened):
         client, leases = cls._open_client(), cls._open_leases()
         if lease.account is not None:
             lease.account.settle(lease)
-        answer = client.persist(lease.queue, make)
+        answer = client.finish(make)
         if ends:
             leases.forget(lease)
         else:

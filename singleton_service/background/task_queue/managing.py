@@ -168,4 +168,4 @@ class Managing(Opened):
         """Send a command that changes nothing the second time."""
         client = cls._open_client()
         protocol = client.protocol(queue)
-        return client.persist(queue, lambda _again: make(protocol))
+        return client.persist(queue, make(protocol), looks=False)

@@ -247,7 +247,7 @@ class Producing(Opened):
         if durabilities := cls._to_confirm(batch):
             reply, missing = client.persist_confirmed(queue, command, durabilities)
         else:
-            reply = client.persist(queue, lambda _again: command)
+            reply = client.persist(queue, command)
         return protocol.enqueued(reply, [task.uid for task in batch]), missing
 
     @classmethod
