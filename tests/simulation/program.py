@@ -11,6 +11,8 @@ from singleton_service.background.task_queue.client import QueueClient
 from singleton_service.background.task_queue.handlers import HandlerRegistry
 from singleton_service.background.task_queue.leases import Leases
 from singleton_service.background.worker.crew import Crew
+from singleton_service.background.worker.loop import HandlerLoop
+from singleton_service.background.worker.readiness import Readiness
 from singleton_service.background.worker.stats import WorkerCounters
 
 from .network import SimulatedEngine
@@ -62,7 +64,8 @@ class Program:
         client = self.queue._open_client()
         for name in self._world.queues:
             self._until_it_works(partial(client.register_queue, name, to_take=True))
-        crew = Crew(threads, self._world.order, client, self.queue._open_leases(), self.handlers, WorkerCounters())
+        leases, readiness = self.queue._open_leases(), Readiness(HandlerLoop())
+        crew = Crew(threads, self._world.order, client, leases, self.handlers, WorkerCounters(), readiness)
         crew.start()
         self._crew = crew
 
