@@ -170,6 +170,30 @@ MUTANTS = (
         "acknowledge_answers_lost",
         "ends that counted were called refused",
     ),
+    Mutant(
+        "only who holds a task reports on it",
+        f"{_QUEUE}/lua/progress.lua",
+        'if redis.call("HGET", running, uid) == ARGV[i + 1] then',
+        'if redis.call("HEXISTS", running, uid) == 1 then',
+        "tests/scripts/test_progress.py::test_only_who_holds_a_task_reports_on_it",
+        "assert",
+    ),
+    Mutant(
+        "who waits is told though the notification is lost",
+        f"{_QUEUE}/results.py",
+        "self._stale |= self._waiting.keys()\n        if",
+        "pass\n        if",
+        "tests/system/test_lost_notifications.py::test_an_end_is_told_of_though_the_queue_forgot_who_waits",
+        "not within",
+    ),
+    Mutant(
+        "who waits no more takes nobody else's mark along",
+        f"{_QUEUE}/lua/await.lua",
+        'string.gsub(marks, " [ep]:" .. who, "")',
+        '""',
+        "tests/scripts/test_reading.py::test_a_mark_is_its_makers_and_goes_with_the_last_of_them",
+        "assert",
+    ),
 )
 
 

@@ -119,6 +119,20 @@ def test_an_end_is_seen_though_the_subscription_is_half_open(
     until(lambda: came == ["done"] * 3, 25)
 
 
+def test_an_end_is_told_of_though_the_queue_forgot_who_waits(
+    line: Proxy, elsewhere: OtherSide, in_thread: Any, until: Any
+) -> None:
+    task_id = TaskQueueService.enqueue_task("x")
+    came: list[Any] = []
+    in_thread(lambda: came.append(TaskQueueService.get_result(task_id, timeout=40)))
+    until(lambda: TaskQueueService._open_endings()._marked)
+    client = TaskQueueService._open_client()
+    assert client.link.call(b"DEL", client.protocol("default").keys.key("waiters")) == 1
+    elsewhere.take()
+    elsewhere.complete()
+    until(lambda: came == ["done"])
+
+
 def test_progress_is_seen_though_its_messages_are_lost(
     line: Proxy, elsewhere: OtherSide, in_thread: Any, until: Any
 ) -> None:
