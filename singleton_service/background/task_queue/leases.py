@@ -47,8 +47,9 @@ class Leases:
         self._client = client
         self._lock = threading.Lock()
         self._held: dict[str, dict[str, Lease]] = {}
-        self._suspects: set[Lease] = set()
-        self._suspect_gone = threading.Condition(self._lock)
+        self._suspects: set[Lease | None] = set()
+        self._has_no_suspect = threading.Event()
+        self._has_no_suspect.set()
         # Ids of which this process has had a lease before and may have it again: id -> how many so far.
         self._had: OrderedDict[str, int] = OrderedDict()
         self._fetching: dict[str, threading.Lock] = {}
@@ -74,11 +75,12 @@ class Leases:
             for lease in leases:
                 lease.context = context
                 held = self._held.setdefault(lease.queue, {})
-                if lease.uid in held:
-                    self._suspects.discard(held[lease.uid])
+                earlier = held.get(lease.uid)
                 held[lease.uid] = lease
                 if lease.is_suspect:
                     self._suspects.add(lease)
+                    self._has_no_suspect.clear()
+                self._forget_suspect(earlier)
 
     def drop(self, leases: Iterable[Lease]) -> None:
         """Hold leases no more: their tasks were finished, given back or lost."""
@@ -87,9 +89,13 @@ class Leases:
                 held = self._held.get(lease.queue)
                 if held and held.get(lease.uid) is lease:
                     del held[lease.uid]
-                if self._suspects and lease in self._suspects:
-                    self._suspects.discard(lease)
-                    self._suspect_gone.notify_all()
+                self._forget_suspect(lease)
+
+    def _forget_suspect(self, lease: Lease | None) -> None:
+        if lease in self._suspects:
+            self._suspects.discard(lease)
+            if not self._suspects:
+                self._has_no_suspect.set()
 
     def doubt(self, queue: str) -> None:
         """Say that the answer to a fetch was lost: there may be leases nobody knows of."""
@@ -103,8 +109,7 @@ class Leases:
 
     def wait_for_no_suspect(self, timeout_s: float) -> bool:
         """Wait until this process has no suspect, at most *timeout_s*; whether it has none."""
-        with self._suspect_gone:
-            return self._suspect_gone.wait_for(lambda: not self._suspects, timeout_s)
+        return self._has_no_suspect.is_set() or self._has_no_suspect.wait(timeout_s)
 
     def held_count(self) -> int:
         """Return how many leases this process holds."""
