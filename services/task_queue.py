@@ -1,6 +1,7 @@
 """The door to the task queue: what an application imports."""
 
 from singleton_service.background.task_queue import (
+    CurrentTask,
     DiscoveryError,
     DurabilityError,
     DurabilityUnavailableError,
@@ -19,6 +20,7 @@ from singleton_service.background.task_queue import (
     TaskFailedError,
     TaskHandle,
     TaskHandler,
+    TaskLogFilter,
     TaskNotFoundError,
     TaskPage,
     TaskPriority,
@@ -27,11 +29,13 @@ from singleton_service.background.task_queue import (
     TaskRequest,
     TaskResult,
     TaskStatus,
+    current_task,
     discover,
     task,
 )
 
 __all__ = [
+    "CurrentTask",
     "DiscoveryError",
     "DurabilityError",
     "DurabilityUnavailableError",
@@ -50,6 +54,7 @@ __all__ = [
     "TaskFailedError",
     "TaskHandle",
     "TaskHandler",
+    "TaskLogFilter",
     "TaskNotFoundError",
     "TaskPage",
     "TaskPriority",
@@ -58,6 +63,7 @@ __all__ = [
     "TaskRequest",
     "TaskResult",
     "TaskStatus",
+    "current_task",
     "discover",
     "task",
 ]

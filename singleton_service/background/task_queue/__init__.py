@@ -20,10 +20,12 @@ from .errors import (
 from .handle import TaskHandle
 from .outcomes import PermanentError, Retry, TaskResult
 from .records import Progress, Task, TaskError, TaskPage, TaskPriority, TaskRequest, TaskStatus
+from .running_task import CurrentTask, TaskLogFilter, current_task
 from .service import TaskQueueService
 from .task_handler import TaskHandler
 
 __all__ = [
+    "CurrentTask",
     "DiscoveryError",
     "DurabilityError",
     "DurabilityUnavailableError",
@@ -42,6 +44,7 @@ __all__ = [
     "TaskFailedError",
     "TaskHandle",
     "TaskHandler",
+    "TaskLogFilter",
     "TaskNotFoundError",
     "TaskPage",
     "TaskPriority",
@@ -50,6 +53,7 @@ __all__ = [
     "TaskRequest",
     "TaskResult",
     "TaskStatus",
+    "current_task",
     "discover",
     "task",
 ]
