@@ -1,7 +1,6 @@
 """The door to the task queue: what an application imports."""
 
 from singleton_service.background.task_queue import (
-    CurrentTask,
     DiscoveryError,
     DurabilityError,
     DurabilityUnavailableError,
@@ -20,7 +19,7 @@ from singleton_service.background.task_queue import (
     TaskFailedError,
     TaskHandle,
     TaskHandler,
-    TaskLogFilter,
+    TaskInterrupted,
     TaskNotFoundError,
     TaskPage,
     TaskPriority,
@@ -29,13 +28,12 @@ from singleton_service.background.task_queue import (
     TaskRequest,
     TaskResult,
     TaskStatus,
-    current_task,
+    TaskTimeoutError,
     discover,
     task,
 )
 
 __all__ = [
-    "CurrentTask",
     "DiscoveryError",
     "DurabilityError",
     "DurabilityUnavailableError",
@@ -54,7 +52,7 @@ __all__ = [
     "TaskFailedError",
     "TaskHandle",
     "TaskHandler",
-    "TaskLogFilter",
+    "TaskInterrupted",
     "TaskNotFoundError",
     "TaskPage",
     "TaskPriority",
@@ -63,7 +61,7 @@ __all__ = [
     "TaskRequest",
     "TaskResult",
     "TaskStatus",
-    "current_task",
+    "TaskTimeoutError",
     "discover",
     "task",
 ]

@@ -153,6 +153,14 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="Longest wait before a retry, where the task says nothing else.",
     )
+    interrupt_grace_seconds: float = Field(
+        default=5,
+        ge=0,
+        le=_CENTURY_S,
+        allow_inf_nan=False,
+        description="How long a handler may take to end once it is interrupted, by its time limit or a cancel. "
+        "Then it is given up: another thread takes its place, and what comes of it is refused.",
+    )
     sample_handlers: bool = Field(
         default=True,
         description="Whether workers of a process that registered nothing bring sample handlers.",

@@ -14,18 +14,18 @@ from .errors import (
     TaskCancelledError,
     TaskExpiredError,
     TaskFailedError,
+    TaskInterrupted,
     TaskNotFoundError,
     TaskQueueError,
+    TaskTimeoutError,
 )
 from .handle import TaskHandle
 from .outcomes import PermanentError, Retry, TaskResult
 from .records import Progress, Task, TaskError, TaskPage, TaskPriority, TaskRequest, TaskStatus
-from .running_task import CurrentTask, TaskLogFilter, current_task
 from .service import TaskQueueService
 from .task_handler import TaskHandler
 
 __all__ = [
-    "CurrentTask",
     "DiscoveryError",
     "DurabilityError",
     "DurabilityUnavailableError",
@@ -44,7 +44,7 @@ __all__ = [
     "TaskFailedError",
     "TaskHandle",
     "TaskHandler",
-    "TaskLogFilter",
+    "TaskInterrupted",
     "TaskNotFoundError",
     "TaskPage",
     "TaskPriority",
@@ -53,7 +53,7 @@ __all__ = [
     "TaskRequest",
     "TaskResult",
     "TaskStatus",
-    "current_task",
+    "TaskTimeoutError",
     "discover",
     "task",
 ]

@@ -19,6 +19,7 @@ UNIQUE_MODES = ("drop", "replace", "serial")
 DURABILITIES = ("memory", "disk", "replica")
 MAX_LIMIT = 1_000_000
 _SHORTEST_EXPIRY_S = 0.001
+_SHORTEST_TIMEOUT_S = 0.001
 _SHORTEST_RATE_S = 0.001
 MAX_DELAY_SECONDS = 100 * 366 * 24 * 3600
 _CONTAINERS = (dict, list, tuple)
@@ -161,6 +162,19 @@ def check_result_ttl(result_ttl: object) -> int:
         ValueError: it is negative, NaN, or more than a hundred years.
     """
     return math.ceil(check_delay("result_ttl", result_ttl) * 1000)
+
+
+def check_timeout(timeout: object) -> float:
+    """Return a number of seconds that an attempt may take.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is not positive, NaN, or more than a hundred years.
+    """
+    seconds = check_delay("timeout", timeout)
+    if seconds < _SHORTEST_TIMEOUT_S:
+        raise ValueError(f"timeout {timeout} is out of range: an attempt needs at least 1 ms; None means no limit")
+    return seconds
 
 
 def check_key(name: str, key: object) -> str:

@@ -3,8 +3,9 @@
 A body, immutable from enqueue to end, is two or three lines: version digit, priority digit, traits (1 unique key, 2
 expiry, 4 a time of its own for its result, 16 not to be started at once, added up and counted from "0"), `max
 retries|name`; then the payload, JSON; then, when there is one of them, JSON of "c" created ms (where the uid does not
-tell), "s" schedule id and "f" the instant it stands for (ms), "u" unique key, "g" tags, "r" ms to keep the result. The
-first three characters and the place of the third line stay in every future version: Lua reads them.
+tell), "s" schedule id and "f" the instant it stands for (ms), "u" unique key, "g" tags, "r" ms to keep the result, "t"
+ms an attempt may take. The first three characters and the place of the third line stay in every future version: Lua
+reads them.
 
 A finished record, written by the scripts: `state retries[+length of errors]|fence|ms since the fence|worker's
 number|result`, then the errors, if any, and the body, each from a new line; the fence and the ms in hexadecimal. State
@@ -69,6 +70,7 @@ def encode_body(  # noqa: PLR0913 - the fields of a body, each its own
     scheduled_for_ms: int | None = None,
     result_ttl_ms: int | None = None,
     starts_later: bool = False,
+    timeout_ms: int | None = None,
 ) -> bytes:
     """Write a task's body. `created_ms` is None when the uid tells it."""
     traits = (unique_key is not None) + 2 * expires + 4 * (result_ttl_ms is not None) + 16 * starts_later
@@ -80,6 +82,7 @@ def encode_body(  # noqa: PLR0913 - the fields of a body, each its own
         "u": unique_key,
         "g": tags or None,
         "r": result_ttl_ms,
+        "t": timeout_ms,
     }
     extras = {key: value for key, value in given.items() if value is not None}
     return b"%b\n%b" % (head, to_json(extras)) if extras else head
@@ -218,6 +221,7 @@ def _task(queue: str, uid: str, body: bytes, status: TaskStatus, **details: Any)
         max_retries=fields["m"],
         queue=queue,
         priority=TaskPriority(int(body[1:2])),
+        timeout=fields["t"] / 1000 if "t" in fields else None,
         tags=tuple(fields.get("g", ())),
         unique_key=fields.get("u"),
         schedule_id=fields.get("s"),

@@ -13,8 +13,11 @@ TaskQueueError
 ├── TaskExpiredError         get_result() of a task whose time was over before it started
 ├── TaskNotFoundError        get_result() of a task nobody knows (any more)
 ├── DiscoveryError           some modules could not be imported by discover()
+├── TaskTimeoutError         an attempt that ran longer than its time limit failed with it
 ├── PermanentError           raised by a handler: don't try again (outcomes.py)
 └── Retry                    raised by a handler: try again, after so long (outcomes.py)
+
+TaskInterrupted is none of them, and no Exception: it is thrown into handlers.
 """
 
 from __future__ import annotations
@@ -237,3 +240,29 @@ class DiscoveryError(TaskQueueError):
     def __str__(self) -> str:
         told = "".join(f"\n- {name}: {error}" for name, error in self.failures.items())
         return f"{len(self.failures)} modules of {self.package!r} can't be used, the others are registered:{told}"
+
+
+class TaskTimeoutError(TaskQueueError, TimeoutError):
+    """An attempt ran longer than the task's time limit. What `retry_on` and `on_error` see of it.
+
+    Attributes:
+        limit_s: the limit, seconds.
+        is_stopped: whether the handler was stopped; else its thread runs on, and what comes of it is refused.
+    """
+
+    def __init__(self, limit_s: float, *, is_stopped: bool = True) -> None:
+        super().__init__(limit_s)
+        self.limit_s = limit_s
+        self.is_stopped = is_stopped
+
+    def __str__(self) -> str:
+        late = "" if self.is_stopped else " and could not be stopped: it still runs in its thread, for nothing"
+        return f"it ran longer than its time limit of {self.limit_s:g} s{late}"
+
+
+class TaskInterrupted(BaseException):
+    """Thrown into a handler that runs in a thread, when its time limit is over or it was cancelled.
+
+    No Exception, as KeyboardInterrupt is none: a loop that goes on after errors must not go on after this. Clean up in
+    `finally`, or catch it, clean up and raise it again. Coroutines are cancelled instead (asyncio.CancelledError).
+    """

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from .checks import check_delay, check_max_retries, check_priority
+from .checks import check_delay, check_max_retries, check_priority, check_timeout
 from .ids import check_queue
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class PolicyOptions(TypedDict, total=False):
     Attributes:
         queue: where it is enqueued unless told otherwise.
         priority: with which priority, likewise.
+        timeout: seconds an attempt may take; then its handler is interrupted and the attempt has failed.
         max_retries: how often a failed attempt is tried again, likewise.
         retry_delay_seconds: before the first retry; before each, unless retry_backoff is given, too.
         retry_backoff: True doubles the delay each time; a number, 1 to 1,000, multiplies it.
@@ -44,6 +45,7 @@ class PolicyOptions(TypedDict, total=False):
 
     queue: str | None
     priority: TaskPriority | None
+    timeout: float | None
     max_retries: int | None
     retry_delay_seconds: float | None
     retry_backoff: bool | float | None
@@ -60,6 +62,7 @@ class Policy:
 
     queue: str | None = None
     priority: TaskPriority | None = None
+    timeout: float | None = None
     max_retries: int | None = None
     retry_delay_seconds: float | None = None
     retry_backoff: bool | float | None = None
@@ -75,6 +78,8 @@ class Policy:
             check_queue(self.queue)
         if self.priority is not None:
             object.__setattr__(self, "priority", check_priority(self.priority))
+        if self.timeout is not None:
+            check_timeout(self.timeout)
         if self.max_retries is not None:
             check_max_retries(self.max_retries)
         for name in ("retry_delay_seconds", "retry_backoff_max"):

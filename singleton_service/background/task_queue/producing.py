@@ -43,6 +43,7 @@ class Producing(Opened):
         priority: TaskPriority | None = None,
         eta: datetime | None = None,
         expires_in: float | None = None,
+        timeout: float | None = None,
         unique_key: str | None = None,
         unique: str = "drop",
         task_id: str | None = None,
@@ -66,6 +67,8 @@ class Producing(Opened):
             priority: order within the queue.
             eta: earliest start as a point in time; a naive datetime is this process's local time. One that the clock
                 skips in spring counts as if it had not been set; of one that it shows twice, `fold` says which.
+            timeout: seconds an attempt may take; then its handler is interrupted and the attempt has failed. The task's
+                own, or no limit, unless given.
             expires_in: seconds from now after which a task that has not started is not wanted any more.
             unique_key: taken until the task has ended; no other task of the queue has it meanwhile.
             unique: when the key is taken: "drop" enqueues nothing and returns the id of the task that has it;
@@ -101,6 +104,7 @@ class Producing(Opened):
             priority,
             eta,
             expires_in,
+            timeout,
             unique_key,
             unique,
             task_id,

@@ -73,6 +73,7 @@ class Task:
         progress: what its last attempt reported; None when nothing was, and once it has ended.
         errors: failed attempts, oldest first: of more than ten the first three and the last seven.
         errors_left_out: how many failed attempts are not among them.
+        timeout: how long an attempt may take, seconds, where its enqueue or its definition said so.
         tags: what the caller marked it with.
         unique_key: the key that no other unfinished task of the queue has.
         schedule_id: the schedule that made it; `scheduled_for` is the instant it stands for.
@@ -97,6 +98,7 @@ class Task:
     held_reason: str | None = None
     errors: tuple[TaskError, ...] = ()
     errors_left_out: int = 0
+    timeout: float | None = None
     tags: tuple[str, ...] = ()
     unique_key: str | None = None
     schedule_id: str | None = None
@@ -117,6 +119,7 @@ class TaskRequest:
     priority: TaskPriority | None = None
     eta: datetime | None = None
     expires_in: float | None = None
+    timeout: float | None = None
     unique_key: str | None = None
     unique: str = "drop"
     task_id: str | None = None

@@ -64,6 +64,9 @@ def prepare(
     if max_retries is None:
         max_retries = policy.max_retries if policy and policy.max_retries is not None else DEFAULT_MAX_RETRIES
     queue = request.queue if request.queue is not None else (policy and policy.queue) or DEFAULT_QUEUE
+    timeout = request.timeout
+    if timeout is None and policy:
+        timeout = policy.timeout
     priority = request.priority
     if priority is None:
         priority = policy.priority if policy and policy.priority is not None else TaskPriority.NORMAL
@@ -77,6 +80,7 @@ def prepare(
         checks.check_max_retries(max_retries),
         unique_key=None if request.unique_key is None else checks.check_key("unique_key", request.unique_key),
         expires=request.expires_in is not None,
+        timeout_ms=None if timeout is None else round(checks.check_timeout(timeout) * 1000),
         tags=checks.check_tags(request.tags),
         schedule_id=fire.schedule_id if fire else None,
         scheduled_for_ms=fire.instant_ms if fire else None,

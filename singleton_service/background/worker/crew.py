@@ -45,7 +45,7 @@ class Crew:
         self._readiness = readiness
         execution = Execution(handlers, readiness, settings.retry_base_seconds, settings.retry_cap_seconds)
         self._dispatcher = Dispatcher(client, leases, order, counters)
-        self._pool = ThreadPool(size, execution, self._dispatcher.ring)
+        self._pool = ThreadPool(size, execution, self._dispatcher.ring, settings.interrupt_grace_seconds)
 
     def start(self) -> None:
         """Start all threads."""

@@ -18,11 +18,13 @@ from singleton_service.background.task_queue.codec import (
     to_json,
 )
 from singleton_service.background.task_queue.current import running_lease
+from singleton_service.background.task_queue.errors import TaskTimeoutError
 from singleton_service.background.task_queue.outcomes import PermanentError, Retry, TaskResult
 
-from . import loop
+from . import loop, seat
 from .failures import Judge, returned_failure
-from .job import Ending
+from .job import Ending, Job
+from .seat import Order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
     from singleton_service.background.task_queue.handlers import Handler
     from singleton_service.background.task_queue.policy import Policy
 
-    from .job import Job
     from .readiness import Readiness
+    from .seat import Seat
 
 logger = logging.getLogger("singleton_service.worker")
 
@@ -40,7 +42,7 @@ logger = logging.getLogger("singleton_service.worker")
 MAX_RESULT_BYTES = 64 * 1024 * 1024
 
 # A plain handler is called from here; a coroutine's error comes back through the loop and its future.
-_ON_THE_WAY = frozenset({__file__, loop.__file__, Future.result.__code__.co_filename})
+_ON_THE_WAY = frozenset({__file__, loop.__file__, seat.__file__, Future.result.__code__.co_filename})
 
 
 class Execution:
@@ -59,10 +61,10 @@ class Execution:
         self._judge = Judge(readiness.loop, retry_base_s, retry_cap_s)
         self._unknown: set[str] = set()
 
-    def run(self, job: Job) -> None:
-        """Call the handler and write the ending into the job. Never raises."""
+    def run(self, job: Job, seat: Seat) -> None:
+        """Call the handler in the calling thread's *seat* and write the ending into the job. Never raises."""
         try:
-            self._run(job)
+            self._run(job, seat)
         except Exception as error:
             # A body that can't be read, a log handler that raises: not worth a thread of the pool.
             logger.exception("task %s (%s) can't be dealt with", job.lease.id, job.name)
@@ -70,8 +72,29 @@ class Execution:
                 message = f"The worker can't deal with the task: {_shown(error)}"
                 job.ending, job.report = Ending.BURY, encode_error(_now(), type(error).__name__, message, None)
 
-    def _run(self, job: Job) -> None:
+    def give_up(self, job: Job) -> Job:
+        """Return what is to be reported of a job whose handler did not end when it was interrupted.
+
+        To be called by another thread than that of the handler, which goes on; whatever comes of it is dropped.
+        """
+        lost = Job(job.lease, is_marked=True)
+        lost.has_begun, lost.name, lost.order = True, job.name, job.order
+        lost.run_s = job.run_s
+        if job.order is Order.CANCEL:
+            lost.ending = Ending.RELEASE
+            logger.warning("task %s (%s) was cancelled, but its handler can't be stopped", job.lease.id, job.name)
+            return lost
+        fields = decode_body(job.lease.body)
+        handler = self._handlers[job.name]
+        error = TaskTimeoutError(_limit_s(fields, handler.policy) or 0, is_stopped=False)
+        self._fail(lost, error, handler.policy, fields["m"], type(error).__name__, job.stuck_at)
+        return lost
+
+    def _run(self, job: Job, seat: Seat) -> None:
         lease = job.lease
+        if job.order is not None:
+            job.ending = Ending.RELEASE  # cancelled before it began: it ends where its lease ends
+            return
         if not is_readable(lease.body):
             # For as long as it takes: whoever wrote it has a worker that can read it, or will have.
             job.ending, job.reason, job.report = Ending.HOLD, NEWER_VERSION, b""
@@ -87,9 +110,11 @@ class Execution:
             # For as long as it takes: it is no fault of the task's.
             job.ending, job.reason, job.report = Ending.HOLD, reason, b""
             return
-        self._call(job, handler, fields)
+        self._attempt(job, seat, handler, fields)
+        if lease.account is not None:
+            lease.account.settle(lease)
 
-    def _call(self, job: Job, handler: Handler, fields: dict[str, Any]) -> None:
+    def _attempt(self, job: Job, seat: Seat, handler: Handler, fields: dict[str, Any]) -> None:
         lease = job.lease
         job.has_begun = True
         call = handler.function
@@ -101,22 +126,28 @@ class Execution:
                 return
         here = running_lease.set(lease)
         began = time.perf_counter()
+        if (limit_s := _limit_s(fields, handler.policy)) is not None:
+            job.deadline = time.monotonic() + limit_s
         try:
-            result = call(fields["p"])
+            result = seat.call(job, call, fields["p"])
             if inspect.isawaitable(result):
-                result = self._loop.run(result)
+                result = self._loop.run_seated(result, job, seat)
         except BaseException as error:
             # SystemExit and the like, too: a handler ends its task, never the worker.
             job.run_s = time.perf_counter() - began
+            if job.order is Order.CANCEL:
+                job.ending = Ending.RELEASE
+                logger.info("task %s (%s) was cancelled while it ran", lease.id, job.name)
+                return
             text = "".join(traceback.format_exception(type(error), error, _users_part(error.__traceback__)))
+            if job.order is Order.TIME_LIMIT:
+                error = TaskTimeoutError(limit_s or 0)
             self._fail(job, error, handler.policy, fields["m"], type(error).__name__, text)
         else:
             job.run_s = time.perf_counter() - began
             self._take(job, result, handler.policy, fields["m"])
         finally:
             running_lease.reset(here)
-        if lease.account is not None:
-            lease.account.settle(lease)
 
     @staticmethod
     def _refuse(job: Job, error: Exception) -> None:
@@ -188,6 +219,12 @@ class Execution:
 def _prepared(function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Callable[..., Any]:
     """Return *function* as one that takes a payload, so that those which do are called as they are."""
     return lambda _payload: function(*args, **kwargs)
+
+
+def _limit_s(fields: dict[str, Any], policy: Policy) -> float | None:
+    """Return the time limit of a task in seconds: its own, else that of its handler."""
+    limit_ms = fields.get("t")
+    return policy.timeout if limit_ms is None else float(limit_ms) / 1000
 
 
 def _users_part(trace: TracebackType | None) -> TracebackType | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from singleton_service.background.task_queue.lease import Lease
+
+    from .seat import Order
 
 
 class Ending(Enum):
@@ -30,11 +33,15 @@ class Job:
         ending: None while it waits or runs.
         report: what goes with the ending: the record, the error or the reason, as bytes.
         delay_ms: until the retry.
+        stuck_at: where the handler was when it was given up, as a traceback.
         run_s: how long the handler took, seconds.
+        deadline: when its time limit is over, time.monotonic() seconds; infinity without one.
+        order: why it is to be interrupted, or was.
         is_abandoned: the lease was handed back while it ran; whatever comes of it is refused.
     """
 
     __slots__ = (
+        "deadline",
         "delay_ms",
         "ending",
         "has_begun",
@@ -42,9 +49,11 @@ class Job:
         "is_marked",
         "lease",
         "name",
+        "order",
         "reason",
         "report",
         "run_s",
+        "stuck_at",
     )
 
     def __init__(self, lease: Lease, *, is_marked: bool) -> None:
@@ -53,8 +62,11 @@ class Job:
         self.is_marked = is_marked
         self.has_begun = False
         self.is_abandoned = False
+        self.deadline = math.inf
+        self.order: Order | None = None
         self.ending: Ending | None = None
         self.report = b""
         self.reason = ""
         self.delay_ms = 0
         self.run_s = 0.0
+        self.stuck_at: str | None = None

@@ -11,9 +11,14 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from singleton_service.background.task_queue.errors import TaskInterrupted
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable
     from concurrent.futures import Future
+
+    from .job import Job
+    from .seat import Seat
 
 _LONGEST_STOP_S = 5.0
 
@@ -35,7 +40,17 @@ class HandlerLoop:
 
     def run(self, awaitable: Awaitable[Any]) -> Any:
         """Run *awaitable* on the loop and return what it gives; the calling thread waits."""
-        return self._send(awaitable).result()
+        return self._send(_Errand(awaitable)).result()
+
+    def run_seated(self, awaitable: Awaitable[Any], job: Job, seat: Seat) -> Any:
+        """Do what `run` does; meanwhile it is *awaitable* that is interrupted in the thread's *seat*."""
+        errand = _Errand(awaitable)
+        future = self._send(errand)
+        seat.enter(job, errand.cancel)
+        try:
+            return future.result()
+        finally:
+            seat.leave()
 
     def stop(self) -> None:
         """Cancel what still runs on the loop, and end it; nothing runs on it afterwards."""
@@ -49,22 +64,18 @@ class HandlerLoop:
         # A coroutine that blocks the loop must not block the stop.
         thread.join(_LONGEST_STOP_S)
 
-    def _send(self, awaitable: Awaitable[Any]) -> Future[Any]:
-        async def whatever() -> Any:
-            return await awaitable
-
+    def _send(self, errand: _Errand) -> Future[Any]:
         # Under the lock: what is sent before the stop is begun, and cancelled by it; what comes later is refused.
         with self._lock:
             if self._is_stopping:
-                if inspect.iscoroutine(awaitable):
-                    awaitable.close()
+                errand.drop()
                 raise RuntimeError("the workers were stopped meanwhile")
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=self._serve, args=(self._loop,), name="worker-asyncio")
                 self._thread.daemon = True
                 self._thread.start()
-            return asyncio.run_coroutine_threadsafe(whatever(), self._loop)
+            return asyncio.run_coroutine_threadsafe(errand.run(), self._loop)
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
@@ -77,3 +88,38 @@ class HandlerLoop:
     def _end(self, loop: asyncio.AbstractEventLoop) -> None:
         self._has_ended = True
         loop.stop()
+
+
+class _Errand:
+    """An awaitable on its way to the loop, which may be cancelled from another thread at any time."""
+
+    def __init__(self, awaitable: Awaitable[Any]) -> None:
+        self._awaitable = awaitable
+        self._task: asyncio.Task[Any] | None = None
+        self._is_cancelled = False
+
+    async def run(self) -> Any:
+        if self._is_cancelled:
+            self.drop()
+            raise asyncio.CancelledError
+        self._task = asyncio.current_task()
+        try:
+            return await self._awaitable
+        except asyncio.CancelledError as error:
+            if not self._is_cancelled:
+                raise
+            # Between futures a cancellation loses its traceback, and with it where the coroutine was.
+            raise TaskInterrupted().with_traceback(error.__traceback__) from None
+
+    def cancel(self) -> None:
+        """Cancel it. Its end comes when it has dealt with that."""
+        self._is_cancelled = True
+        task = self._task
+        if task is not None:
+            with suppress(RuntimeError):  # the loop has ended, and cancelled it
+                task.get_loop().call_soon_threadsafe(task.cancel)
+
+    def drop(self) -> None:
+        """Let go of it before it began, without a warning that nobody awaited it."""
+        if inspect.iscoroutine(self._awaitable):
+            self._awaitable.close()

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import sys
 import threading
 import time
+import traceback
 from collections import deque
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
+
+from .seat import Seat
+from .time_limits import TimeLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,21 +29,20 @@ _pool_here: contextvars.ContextVar[ThreadPool | None] = contextvars.ContextVar("
 
 
 class ThreadPool:
-    """A fixed number of daemon threads, `worker-1` to `worker-N`.
+    """A fixed number of daemon threads, `worker-1` to `worker-N`; one that can't be had back is replaced.
 
     Attributes:
         done: finished jobs, for the dispatcher to take from the left.
     """
 
-    def __init__(self, size: int, execution: Execution, on_done: Callable[[], None]) -> None:
+    def __init__(self, size: int, execution: Execution, on_done: Callable[[], None], grace_s: float) -> None:
         self.size = size
+        self._limits = TimeLimits(grace_s, self._replace)
         self.done: deque[Job] = deque()
         self._execution = execution
         self._on_done = on_done
         self._inbox: SimpleQueue[Job | None] = SimpleQueue()
-        self._threads = [
-            threading.Thread(target=self._work, name=f"worker-{n}", daemon=True) for n in range(1, size + 1)
-        ]
+        self._threads = [self._thread(n) for n in range(1, size + 1)]
 
     def start(self) -> None:
         """Start the threads."""
@@ -62,6 +66,7 @@ class ThreadPool:
 
     def close(self) -> None:
         """Let each thread end after the job it has now."""
+        self._limits.stop()
         for _ in self._threads:
             self._inbox.put(None)
 
@@ -80,13 +85,32 @@ class ThreadPool:
         """Return the threads that live, stragglers of a stop included."""
         return [thread for thread in self._threads if thread.is_alive()]
 
-    def _work(self) -> None:
+    def _thread(self, number: int, lost: Job | None = None) -> threading.Thread:
+        return threading.Thread(target=self._work, args=(lost,), name=f"worker-{number}", daemon=True)
+
+    def _replace(self, seat: Seat, job: Job) -> None:
+        """Start another thread in place of one whose handler can't be stopped; it deals with that job first."""
+        stuck = next(thread for thread in self._threads if thread.ident == seat.thread_id)
+        job.stuck_at = "".join(traceback.format_stack(sys._current_frames().get(seat.thread_id)))
+        thread = self._thread(int(stuck.name.rpartition("-")[2]), job)
+        stuck.name = f"{stuck.name}-given-up"
+        self._threads = [*(known for known in self._threads if known is not stuck), thread]
+        thread.start()
+
+    def _work(self, lost: Job | None) -> None:
         _pool_here.set(self)
+        seat = Seat(self._limits.expect)
+        self._limits.add(seat)
         take, run, done, on_done = self._inbox.get, self._execution.run, self.done, self._on_done
+        if lost is not None:
+            done.append(self._execution.give_up(lost))
+            on_done()
         while (job := take()) is not None:
-            run(job)
+            run(job, seat)
             if job.is_abandoned:
                 logger.warning("task %s finished after it had been handed back; its outcome was dropped", job.lease.id)
+                if seat.is_given_up:
+                    return
                 continue
             done.append(job)
             # Before the next take blocks: this thread must hold on to nothing of a finished task.

@@ -1,0 +1,165 @@
+"""Where a pool thread's handler sits: the one place where it can be interrupted, and only while it is there."""
+
+from __future__ import annotations
+
+import math
+import threading
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from singleton_service.background.task_queue.errors import TaskInterrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .job import Job
+
+
+_A_MOMENT_S = 0.001
+
+
+class Order(Enum):
+    """Why a handler is interrupted."""
+
+    TIME_LIMIT = "time limit"
+    CANCEL = "cancel"
+
+
+class Seat:
+    """Belongs to one pool thread, which calls handlers through it; other threads interrupt the job that sits here.
+
+    A plain handler gets `TaskInterrupted` thrown into its thread (PyThreadState_SetAsyncExc in CPython's C API, which
+    takes effect at the thread's next Python instruction), a coroutine is cancelled. What is thrown is either delivered
+    while the handler runs or taken back before the thread does anything else: at most one is thrown per job, and the
+    lock decides whether the handler's end came first.
+    """
+
+    __slots__ = (
+        "_cancel",
+        "_expect",
+        "_is_open",
+        "_is_thrown",
+        "_job",
+        "_lock",
+        "_struck_at",
+        "_thread_id",
+        "is_given_up",
+    )
+
+    def __init__(self, expect: Callable[[float], None]) -> None:
+        """Make the calling thread's seat.
+
+        Args:
+            expect: called at the start of a job with a time limit: when the seat wants a `look`.
+        """
+        self._expect = expect
+        self._lock = threading.Lock()
+        self._thread_id = threading.get_ident()
+        self._job: Job | None = None
+        self._cancel: Callable[[], object] | None = None
+        self._is_open = False
+        self._is_thrown = False
+        self._struck_at: float | None = None
+        self.is_given_up = False
+
+    def call(self, job: Job, function: Callable[[Any], Any], payload: Any) -> Any:
+        """Call a handler, and return or raise what it does."""
+        result: Any = None
+        error: BaseException | None = None
+        has_ended = False
+        self._announce(job)
+        try:
+            # From here on an interruption may come between any two instructions: no lock but C's own is safe in it.
+            self._is_open = True
+            try:
+                result = function(payload)
+            except BaseException as raised:
+                error = raised
+            has_ended = True
+            self.leave()
+        except TaskInterrupted as late:
+            # It came just before or after the handler, and it is the only one.
+            if not has_ended and error is None:
+                error = late
+            self.leave()
+        if error is not None:
+            raise error
+        return result
+
+    def enter(self, job: Job, cancel: Callable[[], object]) -> None:
+        """Have a coroutine sit here, in whose name the thread waits; *cancel* interrupts it."""
+        with self._lock:
+            self._cancel = cancel
+        self._announce(job)
+        self._is_open = True
+
+    def leave(self) -> None:
+        """The handler has ended: nothing reaches it from now on."""
+        with self._lock:
+            self._is_open = False
+            self._job = self._cancel = self._struck_at = None
+            if self._is_thrown:
+                self._is_thrown = False
+                _throw(self._thread_id, None)
+
+    def interrupt(self, job: Job, order: Order, now: float) -> bool:
+        """Interrupt the job if it sits here and was not interrupted before; whether that was so."""
+        with self._lock:
+            return self._job is job and self._is_open and self._strike(job, order, now)
+
+    def look(self, now: float, grace_s: float) -> tuple[float, Job | None]:
+        """Interrupt the job here if its time is over; give it up if that was *grace_s* ago.
+
+        Args:
+            now: time.monotonic() seconds, as are all times here.
+            grace_s: how long an interrupted handler may take to end.
+
+        Returns:
+            When to look again (infinity: no need), and the job that was given up.
+        """
+        with self._lock:
+            job = self._job
+            if job is None or self.is_given_up:
+                return math.inf, None
+            if self._struck_at is None:
+                if now < job.deadline:
+                    return job.deadline, None
+                if not self._is_open:
+                    return now + _A_MOMENT_S, None
+                self._strike(job, Order.TIME_LIMIT, now)
+            struck_at = self._struck_at or now
+            if now < struck_at + grace_s:
+                return struck_at + grace_s, None
+            # Neither an exception nor a cancellation reaches it: the thread is left to it.
+            self.is_given_up = job.is_abandoned = True
+            return math.inf, job
+
+    @property
+    def thread_id(self) -> int:
+        """The thread whose seat it is."""
+        return self._thread_id
+
+    def _announce(self, job: Job) -> None:
+        # First where whoever keeps time sees it, then a word to them: in between they may have looked already.
+        self._job = job
+        if job.deadline < math.inf:
+            self._expect(job.deadline)
+
+    def _strike(self, job: Job, order: Order, now: float) -> bool:
+        if self._struck_at is not None:
+            return False
+        self._struck_at = now
+        job.order = order
+        if self._cancel is not None:
+            self._cancel()
+        else:
+            self._is_thrown = True
+            _throw(self._thread_id, TaskInterrupted)
+        return True
+
+
+def _throw(thread_id: int, kind: type[BaseException] | None) -> None:
+    import ctypes  # noqa: PLC0415 - only where something is interrupted
+
+    thrown = ctypes.py_object() if kind is None else ctypes.py_object(kind)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), thrown)
