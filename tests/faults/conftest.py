@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from .rig import Size
     from .run import Scenario
 
-# Most of each is waiting; more of them would take the time from each other on two processors.
-_SIDE_BY_SIDE = 3
+# Most of each is waiting, and the soak is one of them for two minutes; more would take the time from each other.
+_SIDE_BY_SIDE = 4
 _LINES: list[str] = []
 # These depend on how fast the machine is just now.
 _MAY_BE_NOISE = ("the fault did not bite", "a stall of", "a dead worker's tasks ran again after")
