@@ -124,6 +124,68 @@ def test_serial_tasks_run_one_after_the_other_in_their_order(queue: Queue, until
     assert [[n for ran_key, n in ran if ran_key == key] for key in "ab"] == [list(range(20))] * 2
 
 
+def test_no_more_of_a_key_run_at_once_than_may(
+    queue: Queue, turnstile: Turnstile, until: Callable[..., object]
+) -> None:
+    queue.set_key_limits("default", max_running=2)
+    WorkerService.start_workers(8)
+    queue.enqueue_many(TaskRequest("pass", {"who": key}, limit_key=key) for _ in range(20) for key in "abc")
+    until(lambda: len(turnstile.order) == 60)
+    assert turnstile.most == {"a": 2, "b": 2, "c": 2}
+    stats = queue.get_queue_stats()
+    assert (stats["pending_tasks"], stats["delayed_tasks"], stats["running_tasks"]) == (0, 0, 0)
+
+
+def test_one_with_many_tasks_does_not_hold_up_one_with_few(
+    queue: Queue, turnstile: Turnstile, until: Callable[..., object]
+) -> None:
+    queue.enqueue_many(TaskRequest("pass", {"who": "many", "seconds": 0.001}, limit_key="many") for _ in range(2000))
+    queue.enqueue_many(TaskRequest("pass", {"who": "few", "seconds": 0.001}, limit_key="few") for _ in range(3))
+    WorkerService.start_workers(2)
+    until(lambda: turnstile.order.count("few") == 3)
+    # What a worker has in hand may come first, all that waits in the queue may not.
+    assert turnstile.order.index("few") < 50
+    assert len(turnstile.order) < 1000
+
+
+def test_a_key_starts_no_more_in_a_time_than_it_may(
+    queue: Queue, turnstile: Turnstile, until: Callable[..., object]
+) -> None:
+    queue.set_key_limits("default", rate=10, per_seconds=0.5)
+    WorkerService.start_workers(4)
+    ids = {key: queue.enqueue_many(TaskRequest("pass", limit_key=key) for _ in range(15)) for key in "ab"}
+    until(lambda: len(turnstile.order) == 30)
+    for key in "ab":
+        tasks = [queue.get_task_status(task_id) for task_id in ids[key]]
+        starts = [task.started_at.timestamp() for task in tasks if task and task.started_at]
+        assert len(starts) == 15
+        assert max(sum(at <= other < at + 0.5 for other in starts) for at in starts) <= 10
+
+
+def test_a_task_of_a_key_shows_it_and_what_it_waits_for(queue: Queue) -> None:
+    queue.set_key_limits("default", max_running=1)
+    ids = [queue.enqueue_task("x", limit_key="tenant 1") for _ in range(3)]
+    running = queue.get_next_task(timeout=0)
+    assert running is not None
+    assert (running.id, running.limit_key) == (ids[0], "tenant 1")
+    assert queue.get_next_task(timeout=0) is None
+    waiting = queue.get_task_status(ids[1])
+    assert waiting is not None
+    assert waiting.status is TaskStatus.PENDING
+    assert waiting.held_reason == "waits for its turn with the limit key 'tenant 1'"
+    assert {task.id for task in queue.list_tasks(status="pending").tasks} == set(ids[1:])
+    assert queue.cancel_task(ids[1])
+    assert queue.purge_queue("default") == 1
+    assert queue.complete_task(running)
+
+
+def test_a_limit_key_that_is_none_is_refused(queue: Queue) -> None:
+    with pytest.raises(ValueError, match="limit_key '' is not usable"):
+        queue.enqueue_task("x", limit_key="")
+    with pytest.raises(ValueError, match="max_running 0 is out of range"):
+        queue.set_key_limits("default", max_running=0)
+
+
 def test_one_that_waits_for_its_key_is_pending_and_says_why(queue: Queue) -> None:
     first, second = (queue.enqueue_task("x", unique_key="k", unique="serial") for _ in range(2))
     waiting = queue.get_task_status(second)

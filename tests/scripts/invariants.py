@@ -18,16 +18,17 @@ STRINGS = ("full",)
 LISTS = ("ready:0", "ready:1", "ready:2", "ready:3", "suspects", "wake", "finished")
 HASHES = (
     *("body", "running", "attempts", "errors", "reasons", "results", "counters", "settings", "waiters"),
-    *("cancels", "unique", "unique_of", "line_of", "progress", "crew"),
+    *("cancels", "unique", "unique_of", "line_of", "progress", "crew", "turns"),
 )
-ZSETS = ("due", "held", "waiting", "kept", "dead", "seen", "workers", "expiry")
+ZSETS = ("due", "held", "waiting", "kept", "dead", "seen", "workers", "expiry", "pace")
 
 # Where the tasks that have not ended are, and what is known of them. `wake` is no task, and a fetch takes it away.
 LIVE = (
     *("body", *LISTS[:5], "due", "held", "running", "attempts", "errors", "reasons", "waiters", "owned"),
-    *("cancels", "unique", "unique_of", "expiry", "waiting", "line_of", "progress"),
+    *("cancels", "unique", "unique_of", "expiry", "waiting", "line_of", "progress", "turns"),
 )
 SUSPECT_AFTER = 2
+HAS_LIMIT_KEY = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,23 @@ class Dump:
     def in_line(self) -> list[tuple[str, str, str]]:
         """Line, rank and uid of each task that waits in one, in their order."""
         return [(line, rank, uid) for line, rank, uid in (member.split("\n") for member in self.zsets["waiting"])]
+
+    @property
+    def limit_keys(self) -> dict[str, str]:
+        """The limit key of each unfinished task that has one and is not in line for a unique key."""
+        lines = {uid: place.decode().partition("\n")[0] for uid, place in self.hashes["line_of"].items()}
+        return {uid: line[1:] for uid, line in lines.items() if line.startswith("l")}
+
+    @property
+    def running_per_key(self) -> dict[str, int]:
+        """How many run of each limit key, as `running` has it."""
+        keys = self.limit_keys
+        return Counter(keys[uid] for uid in self.hashes["running"] if uid in keys)
+
+    @property
+    def most_per_key(self) -> int:
+        """How many of each limit key may run at once; 0 where there is no limit."""
+        return int(self.hashes["settings"].get("key_limits", b"0").partition(b"|")[0])
 
     @property
     def limits(self) -> tuple[int, int]:
@@ -125,9 +143,9 @@ def check(dump: Dump, *, token_taken: bool = False) -> None:
     _the_counts_add_up(dump)
     _suspects_are_apart(dump)
     _keys_and_orders_belong_to_unfinished_tasks(dump)
-    _lines_are_for_what_is_taken(dump)
+    _lines_are_as_they_should(dump)
+    _keys_take_turns(dump)
     assert len(dump.lists["wake"]) <= 1
-    _lines_are_for_what_is_taken(dump)
     _ready_work_wakes_somebody(dump, token_taken=token_taken)
     assert len({key_slot(key) for key in dump.keys}) == 1
 
@@ -195,13 +213,35 @@ def _keys_and_orders_belong_to_unfinished_tasks(dump: Dump) -> None:
     assert set(dump.hashes["progress"]) <= unfinished
 
 
-def _lines_are_for_what_is_taken(dump: Dump) -> None:
-    members = {"\n".join(place).encode() for place in dump.in_line}
-    assert members == set(dump.hashes["line_of"].values())
-    assert all(place.decode().endswith(f"\n{uid}") for uid, place in dump.hashes["line_of"].items())
+def _lines_are_as_they_should(dump: Dump) -> None:
+    places = {uid: place.decode() for uid, place in dump.hashes["line_of"].items()}
+    in_line = {uid: f"{line}\n{rank}\n{uid}" for line, rank, uid in dump.in_line}
+    assert in_line.items() <= places.items()
     for line, _, uid in dump.in_line:
-        assert line[1:] in dump.hashes["unique"], "in line for a key that nobody has"
-        assert uid not in dump.hashes["unique_of"]
+        if line.startswith("u"):
+            assert line[1:] in dump.hashes["unique"], "in line for a key that nobody has"
+            assert uid not in dump.hashes["unique_of"]
+    assert set(places) - set(in_line) <= set(dump.limit_keys), "has the key, and a place in its line"
+    unfinished = dump.bodies - set(dump.zsets["dead"])
+    has_key = {uid for uid in unfinished if (dump.hashes["body"][uid][2] - ord("0")) & HAS_LIMIT_KEY}
+    waits_for_unique = {uid for line, _, uid in dump.in_line if line.startswith("u")}
+    assert set(dump.limit_keys) == has_key - waits_for_unique
+
+
+def _keys_take_turns(dump: Dump) -> None:
+    counts = {field[1:]: int(number) for field, number in dump.hashes["turns"].items() if field.startswith("n")}
+    assert counts == dump.running_per_key, "running says how many run"
+    in_front = {field: uid.decode() for field, uid in dump.hashes["turns"].items() if not field.startswith("n")}
+    ready = {uid: name for name in LISTS[:5] for uid in dump.lists[name] if uid in dump.bodies}
+    for field, uid in in_front.items():
+        assert dump.limit_keys[uid] == field[1:]
+        assert ready.get(uid, "due") in {f"ready:{field[0]}", "suspects", "due"}
+        assert uid in ready or uid in dump.zsets["due"]
+    assert {uid for uid in ready if uid in dump.limit_keys} <= set(in_front.values()), "ready out of turn"
+    for line, rank, _ in dump.in_line:
+        key, priority = line[1:], 3 - int(rank[0])
+        if line.startswith("l") and (not dump.most_per_key or counts.get(key, 0) < dump.most_per_key):
+            assert any(f"{level}{key}" in in_front for level in range(priority, 4)), f"nobody of {key!r} has a turn"
 
 
 def _ready_work_wakes_somebody(dump: Dump, *, token_taken: bool) -> None:

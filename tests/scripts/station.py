@@ -132,12 +132,24 @@ class Worker:
         when: bytes = NOW,
         unique: str | None = None,
         mode: str = "drop",
+        limit: str | None = None,
+        priority: int = 1,
         expires_ms: int | None = None,
         result_ttl_ms: int | None = None,
     ) -> str:
-        """Enqueue one task with a unique key, an expiry or both, and return the uid it goes by."""
+        """Enqueue one task with a unique key, a limit key, an expiry, and return the uid it goes by."""
         expires = expires_ms is not None
-        written = encode_body(uid, b"{}", 1, None, 3, unique_key=unique, expires=expires, result_ttl_ms=result_ttl_ms)
+        written = encode_body(
+            uid,
+            b"{}",
+            priority,
+            None,
+            3,
+            unique_key=unique,
+            limit_key=limit,
+            expires=expires,
+            result_ttl_ms=result_ttl_ms,
+        )
         expiry = b"" if expires_ms is None else b"%d" % expires_ms
         reply = self.say(self.speak.enqueue([(uid, b"%b;%b;%b" % (when, expiry, mode.encode()), written)]))
         (found,) = self.speak.enqueued(reply, [uid]).uids
@@ -265,6 +277,21 @@ class Worker:
     def limit(self, max_running: int | None = None, rate: int | None = None, per_seconds: float = 1) -> int:
         """Limit the queue."""
         return int(self.say(self.speak.limit(check_limits(max_running, rate, per_seconds))))
+
+    def limit_keys(self, max_running: int | None = None, rate: int | None = None, per_seconds: float = 1) -> None:
+        """Limit each key."""
+        cursor = b"new"
+        while cursor:
+            cursor = bytes(self.say(self.speak.limit_keys(check_limits(max_running, rate, per_seconds), cursor)))
+
+    def put_for(
+        self, key: str, number: int = 1, *, when: bytes = NOW, priority: int = 1, expires_ms: int | None = None
+    ) -> list[str]:
+        """Enqueue so many tasks of a limit key, and return their uids."""
+        uids = [new_uid(priority) for _ in range(number)]
+        for uid in uids:
+            assert self.enqueue_with(uid, limit=key, when=when, priority=priority, expires_ms=expires_ms) == uid
+        return uids
 
     def stats(self) -> dict[str, int]:
         """Count."""

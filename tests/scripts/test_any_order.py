@@ -121,6 +121,25 @@ class TwoWorkers(RuleBasedStateMachine):
         else:
             self.enqueued.append(uid)
 
+    @rule(
+        key=st.sampled_from(["x", "y"]),
+        number=st.integers(1, 3),
+        priority=st.sampled_from([1, 1, 3]),
+        when=st.sampled_from([b"0", b"0", b"+20000"]),
+        expires_ms=st.sampled_from([None, None, 40_000]),
+        unique=st.sampled_from([None, None, "k"]),
+    )
+    def enqueue_for_a_key(
+        self, key: str, number: int, priority: int, when: bytes, expires_ms: int | None, unique: str | None
+    ) -> None:
+        for _ in range(number):
+            uid = new_uid(priority)
+            found = self.worker("w").enqueue_with(
+                uid, limit=key, priority=priority, when=when, expires_ms=expires_ms, unique=unique, mode="serial"
+            )
+            assert found == uid
+            self.enqueued.append(uid)
+
     # By hand
 
     @rule(pick=numbers)
@@ -161,6 +180,10 @@ class TwoWorkers(RuleBasedStateMachine):
     def limit(self, most: int | None, rate: int | None) -> None:
         self.worker("w").limit(most, rate, per_seconds=20)
 
+    @rule(most=st.sampled_from([None, 1, 2]), rate=st.sampled_from([None, 2]))
+    def limit_keys(self, most: int | None, rate: int | None) -> None:
+        self.worker("v").limit_keys(most, rate, per_seconds=20)
+
     # Out
 
     @rule(
@@ -176,6 +199,9 @@ class TwoWorkers(RuleBasedStateMachine):
         most, every_us = before.limits
         assert not most or len(leases) <= max(0, most - len(before.hashes["running"]))
         assert not every_us or len(leases) <= 1, "the next one starts ten seconds later"
+        after = self.station.dump()
+        for key, running in after.running_per_key.items():
+            assert not after.most_per_key or running <= max(after.most_per_key, before.running_per_key.get(key, 0))
         suspects = [lease for lease in leases if lease.is_suspect]
         assert not suspects or (suspect and len(leases) == 1)
         assert not set(uids(leases)) & self.ended
@@ -331,6 +357,7 @@ class TwoWorkers(RuleBasedStateMachine):
         last = self.station.worker("last")
         last.pause(paused=False)
         last.limit()
+        last.limit_keys()
         for _ in range(10):
             self.station.advance(LEASE_OVER_MS)
             for lost in last.beat().lost_workers:

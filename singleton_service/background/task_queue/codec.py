@@ -1,11 +1,11 @@
 """Bytes <-> records: the only place that knows how a task is written down.
 
 A body, immutable from enqueue to end, is two or three lines: version digit, priority digit, traits (1 unique key, 2
-expiry, 4 a time of its own for its result, 16 not to be started at once, added up and counted from "0"), `max
-retries|name`; then the payload, JSON; then, when there is one of them, JSON of "c" created ms (where the uid does not
-tell), "s" schedule id and "f" the instant it stands for (ms), "u" unique key, "g" tags, "r" ms to keep the result, "t"
-ms an attempt may take. The first three characters and the place of the third line stay in every future version: Lua
-reads them.
+expiry, 4 a time of its own for its result, 8 limit key, 16 not to be started at once, added up and counted from "0"),
+`max retries|name`; then the payload, JSON; then, when there is one of them, JSON of "c" created ms (where the uid does
+not tell), "s" schedule id, "f" the instant it stands for (ms), "u" unique key, "l" limit key, "g" tags, "r" ms to keep
+the result, "t" ms an attempt may take. The first three characters and the place of the third line stay in every future
+version: Lua reads them.
 
 A finished record, written by the scripts: `state retries[+length of errors]|fence|ms since the fence|worker's
 number|result`, then the errors, if any, and the body, each from a new line; the fence and the ms in hexadecimal. State
@@ -36,6 +36,7 @@ _KIND_CHARS = 200
 _TRACEBACK_GAP = "\n  [...]\n"
 _TRAITS_END = 3
 _ENDED = {b"c": TaskStatus.COMPLETED, b"x": TaskStatus.CANCELLED, b"e": TaskStatus.EXPIRED}
+_LINES = {b"u": "waits for the unique key ", b"l": "waits for its turn with the limit key "}
 _UNREADABLE: dict[str, Any] = {"n": "(written by a newer version)", "c": 0, "m": 0, "p": {}}
 
 _compact = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
@@ -64,6 +65,7 @@ def encode_body(  # noqa: PLR0913 - the fields of a body, each its own
     max_retries: int,
     *,
     unique_key: str | None = None,
+    limit_key: str | None = None,
     expires: bool = False,
     tags: tuple[str, ...] = (),
     schedule_id: str | None = None,
@@ -73,13 +75,15 @@ def encode_body(  # noqa: PLR0913 - the fields of a body, each its own
     timeout_ms: int | None = None,
 ) -> bytes:
     """Write a task's body. `created_ms` is None when the uid tells it."""
-    traits = (unique_key is not None) + 2 * expires + 4 * (result_ttl_ms is not None) + 16 * starts_later
+    traits = (unique_key is not None) + 2 * expires + 4 * (result_ttl_ms is not None)
+    traits += 8 * (limit_key is not None) + 16 * starts_later
     head = b"%b%d%c%d|%b\n%b" % (BODY_VERSION, priority, 48 + traits, max_retries, name.encode(), payload_json)
     given = {
         "c": created_ms,
         "s": schedule_id,
         "f": scheduled_for_ms,
         "u": unique_key,
+        "l": limit_key,
         "g": tags or None,
         "r": result_ttl_ms,
         "t": timeout_ms,
@@ -153,7 +157,7 @@ def decode_task(queue: str, uid: str, reply: list[bytes], lease: Lease | None = 
         elif state == b"held":
             details["held_reason"] = detail.decode().partition("|")[2]
         elif state == b"waiting":
-            details["held_reason"] = f"waits for the unique key {detail.decode()[1:]!r}"
+            details["held_reason"] = _LINES[detail[:1]] + repr(detail[1:].decode())
     return _task(
         queue,
         uid,
@@ -224,6 +228,7 @@ def _task(queue: str, uid: str, body: bytes, status: TaskStatus, **details: Any)
         timeout=fields["t"] / 1000 if "t" in fields else None,
         tags=tuple(fields.get("g", ())),
         unique_key=fields.get("u"),
+        limit_key=fields.get("l"),
         schedule_id=fields.get("s"),
         scheduled_for=None if instant_ms is None else _from_ms(instant_ms),
         **details,

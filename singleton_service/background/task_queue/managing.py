@@ -127,6 +127,23 @@ class Managing(Opened):
         cls._ask(check_queue(queue), lambda protocol: protocol.limit(pace))
 
     @classmethod
+    @guarded
+    def set_key_limits(
+        cls, queue: str, max_running: int | None = None, rate: int | None = None, per_seconds: float = 1
+    ) -> None:
+        """Limit what each `limit_key` of a queue may do, each on its own; None lifts a limit.
+
+        All as for `set_queue_limits`, which holds beside it. Keys take turns with or without limits.
+        """
+        pace = checks.check_limits(max_running, rate, per_seconds)
+        cursor = b"new"
+        while cursor:
+            cursor = cls._ask(
+                check_queue(queue),
+                lambda protocol, cursor=cursor: protocol.limit_keys(pace, cursor),  # type: ignore[misc]
+            )
+
+    @classmethod
     def _revive(cls, queue: str, uids: Sequence[str]) -> int:
         answers = cls._ask(queue, lambda protocol: protocol.revive(uids))
         taken = {uid: answer.decode() for uid, answer in zip(uids, answers, strict=True) if answer not in {b"0", b"1"}}

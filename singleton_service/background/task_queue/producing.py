@@ -46,6 +46,7 @@ class Producing(Opened):
         timeout: float | None = None,
         unique_key: str | None = None,
         unique: str = "drop",
+        limit_key: str | None = None,
         task_id: str | None = None,
         tags: Sequence[str] = (),
         result_ttl: float | None = None,
@@ -74,6 +75,7 @@ class Producing(Opened):
             unique: when the key is taken: "drop" enqueues nothing and returns the id of the task that has it;
                 "replace" cancels that task and takes its place, unless it is running or held, else drops; "serial"
                 waits until that task has ended for good, first come, first served.
+            limit_key: a tenant, say. Keys take turns, however many tasks each has, and `set_key_limits` holds for each.
             task_id: the caller's own id, letters, digits, `_-`, at most 128. The same `task_id` in the same queue is
                 the same task: enqueued again within 24 hours, or while it lives, it adds nothing.
             tags: up to 20 words to find it by.
@@ -107,6 +109,7 @@ class Producing(Opened):
             timeout,
             unique_key,
             unique,
+            limit_key,
             task_id,
             tags,
             result_ttl,

@@ -284,6 +284,11 @@ class Protocol:
         script = self._scripts.limit
         return script.command(self.keys, limits=pace.encode())
 
+    def limit_keys(self, pace: Pace, cursor: bytes) -> Command:
+        """Limit each limit key on its own, b"new" at first; the answer is where to go on, b"" at the end."""
+        script = self._scripts.limit_keys
+        return script.command(self.keys, limits=pace.encode(), cursor=cursor)
+
     def stats(self) -> Command:
         """Count; `counted` reads the answer."""
         script = self._scripts.stats

@@ -76,6 +76,7 @@ class Task:
         timeout: how long an attempt may take, seconds, where its enqueue or its definition said so.
         tags: what the caller marked it with.
         unique_key: the key that no other unfinished task of the queue has.
+        limit_key: the key it takes turns by, and whose limits it keeps to.
         schedule_id: the schedule that made it; `scheduled_for` is the instant it stands for.
     """
 
@@ -101,6 +102,7 @@ class Task:
     timeout: float | None = None
     tags: tuple[str, ...] = ()
     unique_key: str | None = None
+    limit_key: str | None = None
     schedule_id: str | None = None
     scheduled_for: datetime | None = None
     # The fence: only a Task that get_next_task handed out can finish it.
@@ -122,6 +124,7 @@ class TaskRequest:
     timeout: float | None = None
     unique_key: str | None = None
     unique: str = "drop"
+    limit_key: str | None = None
     task_id: str | None = None
     tags: Sequence[str] = ()
     result_ttl: float | None = None

@@ -79,6 +79,7 @@ def prepare(
         None if request.task_id is None else time.time_ns() // 1_000_000,
         checks.check_max_retries(max_retries),
         unique_key=None if request.unique_key is None else checks.check_key("unique_key", request.unique_key),
+        limit_key=None if request.limit_key is None else checks.check_key("limit_key", request.limit_key),
         expires=request.expires_in is not None,
         timeout_ms=None if timeout is None else round(checks.check_timeout(timeout) * 1000),
         tags=checks.check_tags(request.tags),

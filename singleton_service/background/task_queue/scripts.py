@@ -85,6 +85,7 @@ class Scripts:
     purge: Script
     pause: Script
     limit: Script
+    limit_keys: Script
     # "await" is a word of Python's.
     await_ends: Script
 

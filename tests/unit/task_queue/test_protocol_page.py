@@ -29,7 +29,15 @@ def test_it_shows_every_key() -> None:
 
 
 def test_it_counts_the_scripts() -> None:
-    words = {16: "sixteen", 20: "twenty", 21: "twenty-one", 22: "twenty-two", 23: "twenty-three", 24: "twenty-four"}
+    words = {
+        16: "sixteen",
+        20: "twenty",
+        21: "twenty-one",
+        22: "twenty-two",
+        23: "twenty-three",
+        24: "twenty-four",
+        25: "twenty-five",
+    }
     assert f"{words[len(SCRIPTS)]} Lua scripts" in PAGE.replace("\n", " ")
 
 

@@ -1,10 +1,10 @@
 -- Cancel tasks: those that do not run end now; those that do are not run again, and their worker is told.
 --
--- keys:    body due held running attempts errors reasons cancels expiry progress unique unique_of results finished kept dead counters waiters waiting line_of wake
+-- keys:    body due held running attempts errors reasons cancels expiry progress unique unique_of results finished kept dead counters waiters waiting line_of wake turns settings
 -- args:    result_ttl_ms max_results ended_channel
 -- items:   uid
 -- returns: a string per item: 0 unknown or ended, 1 cancelled, 2 running and told
--- include: time batch tally wake traits expired lines unique records keeping unstarted endings
+-- include: time batch tally wake limits lines turns traits expired unique records keeping unstarted endings
 
 local now_ms = server_time()
 local verdict, ended = {}, {}

@@ -1,13 +1,13 @@
 -- Finish tasks with their results, if the caller still holds them.
 --
--- keys:    running owned body attempts errors reasons cancels expiry progress unique unique_of results finished kept crew counters waiters full wake waiting line_of due
+-- keys:    running owned body attempts errors reasons cancels expiry progress unique unique_of results finished kept crew counters waiters full wake waiting line_of due turns settings
 -- args:    again result_ttl_ms max_results ended_channel
 -- items:   uid lease result
 -- returns: a string of 1 and 0 per item: was it the caller's
 --
 -- again: "1" when an earlier answer may have been lost; then a result of this very lease counts as a yes.
 -- Invariant: a lease is good for one finish. Begins with deletes, so a full server can still be drained.
--- include: time batch tally names gauges wake leases traits repeats lines unique closing records keeping crew room endings
+-- include: time batch tally names gauges wake limits lines turns room leases traits repeats unique closing records keeping crew endings
 
 local now_ms = server_time()
 local mine, answer, uids = give_up(FIRST_ITEM, 3)
@@ -19,6 +19,7 @@ end)
 
 if #mine > 0 then
     local blobs = redis.call("HMGET", body, unpack(uids))
+    local keys = end_turns(uids)
     redis.call("HDEL", body, unpack(uids))
     -- Sparse: most tasks never failed and were never held.
     local has_past = redis.call("EXISTS", attempts, errors, reasons) > 0
@@ -58,7 +59,7 @@ if #mine > 0 then
     end
     keep(ended, now_ms)
     close(uids)
-    tell_of_room()
+    let_in(keys, now_ms)
     tally("completed", #mine, now_ms)
     local ran_ms = 0
     for name, counted in pairs(names) do

@@ -1,6 +1,6 @@
 -- Add tasks to a queue: ready now, or due later. Each uid is added once, however often it is sent.
 --
--- keys:    body ready[4] due held seen results finished dead kept running attempts errors reasons expiry progress unique unique_of wake counters waiters waiting line_of settings
+-- keys:    body ready[4] due held seen results finished dead kept running attempts errors reasons expiry progress unique unique_of wake counters waiters waiting line_of settings turns
 -- args:    protocol max_backlog seen_for_ms result_ttl_ms max_results ended_channel
 -- items:   uid when blob
 -- returns: how many were new, how many have not started (0: nothing was refused), then for each item that is not new as
@@ -13,7 +13,7 @@
 -- item: never what is there already, or takes another's place.
 -- A uid that begins with "=" was given by the caller or a schedule and is remembered in `seen`.
 -- Invariant: a uid in ready or due has a body. The first write is the HSET, so a full server refuses cleanly.
--- include: time batch tally version ready wake traits expired lines unique records keeping unstarted endings
+-- include: time batch tally version ready wake limits lines turns traits expired unique records keeping unstarted endings
 
 local number = redis.call("HGET", settings, "protocol")
 if is_newer(number) then
@@ -72,7 +72,7 @@ if max_backlog ~= "0" then
 end
 
 local bodies, fresh, twice, named_ids = {}, {}, {}, {}
-local answer, keys_taken, over, expiries, key_awaited = { 0, 0 }, {}, {}, {}, {}
+local answer, keys_taken, over, expiries, key_awaited, limit_key_of = { 0, 0 }, {}, {}, {}, {}, {}
 
 local function is_not_new(i, uid)
     answer[#answer + 1] = (i - FIRST_ITEM) / 3 + 1
@@ -83,11 +83,13 @@ for i = FIRST_ITEM, #ARGV, 3 do
     local uid, blob = ARGV[i], ARGV[i + 2]
     local named = string.byte(uid, 1) == EQUALS
     local wanted = not twice[uid] and not is_known(uid, named)
-    local expires_ms, mode, key, awaited, holder, gone, state = ""
-    if wanted and string.byte(blob, 3) ~= 48 then
+    local expires_ms, mode, key, awaited, holder, gone, state, limit_key = ""
+    if wanted and string.byte(blob, 3) ~= PLAIN then
         expires_ms, mode = string.match(ARGV[i + 1] .. ";;", "^[^;]*;(%d*);(%a*);*$")
+        local extras = (is_unique(blob) or has_limit_key(blob)) and extras_of(blob) or {}
+        limit_key = extras.l
         if is_unique(blob) then
-            key = extras_of(blob).u
+            key = extras.u
             holder = keys_taken[key]
             if not holder then
                 holder, gone, state = holder_of(key, mode)
@@ -113,6 +115,7 @@ for i = FIRST_ITEM, #ARGV, 3 do
         elseif awaited then
             key_awaited[uid] = awaited
         end
+        limit_key_of[uid] = limit_key
         if expires_ms ~= "" then
             expiries[#expiries + 1] = digits(now_ms + expires_ms)
             expiries[#expiries + 1] = uid
@@ -145,25 +148,47 @@ in_chunks("ZADD", expiry, expiries)
 
 local earliest = redis.call("ZRANGE", due, 0, 0, "WITHSCORES")[2]
 local lists, later, somebody_is_needed = { [0] = {}, {}, {}, {} }, {}, false
+local in_line, places, limit_keys = {}, {}, {}
+
+local function keep_place(uid, place, waits)
+    places[#places + 1] = uid
+    places[#places + 1] = place
+    if waits then
+        in_line[#in_line + 1] = 0
+        in_line[#in_line + 1] = place
+    end
+end
+
 for n, i in ipairs(fresh) do
-    local when = string.match(ARGV[i + 1], "^[^;]*")
-    local key = key_awaited[ARGV[i]]
-    if when == "0" and not key then
-        somebody_is_needed = true
-        local list = lists[tonumber(string.sub(ARGV[i + 2], 2, 2))]
-        list[#list + 1] = ARGV[i]
+    local uid, blob = ARGV[i], ARGV[i + 2]
+    local when, limit_key = ARGV[i + 1], limit_key_of[uid]
+    if string.byte(blob, 3) ~= PLAIN then
+        when = string.match(when, "^[^;]*")
+    end
+    local at_ms = when ~= "0" and tonumber(string.sub(when, 2)) or 0
+    if string.byte(when, 1) ~= EQUALS then
+        at_ms = now_ms + at_ms
+    end
+    local key = key_awaited[uid]
+    if key then
+        local rank = arrival(now_us, n) .. "|" .. digits(at_ms) .. "|" .. (limit_key or "")
+        keep_place(uid, place_in("u" .. key, rank, uid), true)
     else
-        local at_ms = tonumber(string.sub(when, 2)) or 0
-        if string.sub(when, 1, 1) ~= "=" then
-            at_ms = now_ms + at_ms
+        if limit_key then
+            keep_place(uid, place_for_turn(limit_key, string.sub(blob, 2, 2), arrival(now_us, n), uid), when == "0")
         end
-        if key then
-            stand_in_line("u" .. key, arrival(now_us, n) .. "|" .. digits(at_ms), ARGV[i])
-        else
+        if when ~= "0" then
             later[#later + 1] = digits(at_ms)
-            later[#later + 1] = ARGV[i]
+            later[#later + 1] = uid
             -- Somebody must hear of a new earliest due time, or all would sleep past it.
             somebody_is_needed = somebody_is_needed or not earliest or at_ms < tonumber(earliest)
+        elseif not limit_key then
+            somebody_is_needed = true
+            local list = lists[tonumber(string.sub(blob, 2, 2))]
+            list[#list + 1] = uid
+        elseif not limit_keys[limit_key] then
+            limit_keys[limit_key] = true
+            limit_keys[#limit_keys + 1] = limit_key
         end
     end
 end
@@ -171,6 +196,9 @@ for priority = 0, 3 do
     in_chunks("RPUSH", ready[priority + 1], lists[priority])
 end
 in_chunks("ZADD", due, later)
+in_chunks("HSET", line_of, places)
+in_chunks("ZADD", waiting, in_line)
+let_in(limit_keys, now_ms)
 if #named_ids > 0 then
     in_chunks("ZADD", seen, named_ids)
     local old = redis.call("ZRANGE", seen, "-inf", digits(now_ms - seen_for_ms), "BYSCORE", "LIMIT", 0, 100)

@@ -1,6 +1,6 @@
 -- Lease up to max_count ready tasks to a worker, after moving what is due to ready.
 --
--- keys:    body ready[4] suspects due held running owned workers attempts errors reasons expiry progress unique unique_of results finished kept settings full counters waiters wake waiting line_of
+-- keys:    body ready[4] suspects due held running owned workers attempts errors reasons expiry progress unique unique_of results finished kept settings full counters waiters wake waiting line_of pace turns
 -- args:    protocol worker lease_ms max_count start_count take_suspect result_ttl_ms max_results ended_channel
 -- returns: fence, ms until another task may start (-1: none in sight), then uid, blob, attempts per task
 --
@@ -9,15 +9,15 @@
 -- Invariant: a uid leaves a ready list only for `running` (or because it has no body: a tombstone).
 -- A paused queue gives nothing, one with limits no more than they allow. What has expired ends here instead of running.
 -- Its first write is a delete, so a full server can still be drained.
--- include: time batch tally gauges ages version ready wake traits expired limits sight attempts lines unique records keeping unstarted endings
+-- include: time batch tally gauges ages version ready wake limits lines turns traits expired sight attempts unique records keeping unstarted endings
 
-local PROMOTED, ROUNDS = 100, 100
+local PROMOTED, ROUNDS, PACE_KEPT_MS = 100, 100, 1000
 -- Ends take when there are that many bytes. It begins with small portions, so that large bodies can't come to much more:
 -- an answer of hundreds of MiB would hold up everybody else.
 local ENOUGH_BYTES, FIRST_PORTION, LARGEST_PORTION = 4 * 1024 * 1024, 4, 64
 
-local last_fence, paused, limits, next_start_us, number = unpack(
-    redis.call("HMGET", settings, "fence", "paused", "limits", "next_start", "protocol")
+local last_fence, paused, limits, next_start_us, key_limits, number = unpack(
+    redis.call("HMGET", settings, "fence", "paused", "limits", "next_start", "key_limits", "protocol")
 )
 if is_newer(number) then
     return refuse(number)
@@ -25,17 +25,41 @@ end
 redis.call("DEL", wake, full)
 local now_ms, now_us = server_time()
 
+local function make_ready(uid, priority, command)
+    local _, crashes = history(uid)
+    if crashes >= SUSPECT_AFTER then
+        redis.call("RPUSH", suspects, uid)
+    else
+        redis.call(command, ready[priority + 1], uid)
+    end
+end
+
+-- At the tail: so the keys take turns.
+local function bring_forward(key)
+    local uid, priority = next_in_front(key)
+    if uid then
+        make_ready(uid, priority, "RPUSH")
+    end
+end
+
 local function promote(zset, command)
     local uids = redis.call("ZRANGE", zset, "-inf", digits(now_ms), "BYSCORE", "LIMIT", 0, PROMOTED)
-    for _, uid in ipairs(uids) do
-        local _, crashes = history(uid)
-        if crashes >= SUSPECT_AFTER then
-            redis.call("RPUSH", suspects, uid)
+    if #uids == 0 then
+        return
+    end
+    local places = redis.call("EXISTS", line_of) == 1 and redis.call("HMGET", line_of, unpack(uids)) or {}
+    in_chunks("ZREM", zset, uids)
+    for n, uid in ipairs(uids) do
+        local key, front = turn_of(places[n])
+        if not key then
+            make_ready(uid, priority_of(uid), command)
+        elseif redis.call("HGET", turns, front) == uid then
+            make_ready(uid, tonumber(string.sub(front, 1, 1)), "RPUSH")
         else
-            redis.call(command, ready[priority_of(uid) + 1], uid)
+            redis.call("ZADD", waiting, 0, places[n])
+            bring_forward(key)
         end
     end
-    in_chunks("ZREM", zset, uids)
 end
 
 -- Held tasks have waited already: back to the head.
@@ -52,16 +76,61 @@ local uids, blobs, bytes, portion = {}, {}, 0, FIRST_PORTION
 local taken = {}
 
 local function is_elsewhere(uid)
-    if string.byte(uid, 1) ~= EQUALS then
-        return false
-    end
     local twice = taken[uid]
     taken[uid] = true
     return twice
         or redis.call("HEXISTS", running, uid) == 1
-        or redis.call("HEXISTS", line_of, uid) == 1
         or redis.call("ZSCORE", due, uid)
         or redis.call("ZSCORE", held, uid)
+end
+
+-- Whether a task has its turn now. False: it goes on waiting; nil: this is not its place.
+local function has_its_turn(uid, place)
+    local key, front = turn_of(place)
+    if not key or redis.call("HGET", turns, front) ~= uid then
+        return nil
+    end
+    if not key_has_room(key) then
+        redis.call("HDEL", turns, front)
+        redis.call("ZADD", waiting, 0, place)
+        return false
+    end
+    local _, every_us, early_us = parts_of(key_limits)
+    if every_us > 0 then
+        local on_time_us = tonumber(redis.call("ZSCORE", pace, key) or "0")
+        local number, wait_us = allowed_by_pace(every_us, early_us, on_time_us, now_us)
+        if number == 0 then
+            -- It stays in front, and is due when its key may start another.
+            redis.call("ZADD", due, digits(math.ceil((now_us + wait_us) / 1000)), uid)
+            return false
+        end
+        local next_us = math.max(on_time_us, now_us) + every_us
+        redis.call("ZADD", pace, digits(next_us), key)
+        -- Paces of keys that start no more are forgotten: two with each start, all when none starts.
+        in_chunks("ZREM", pace, redis.call("ZRANGE", pace, "-inf", digits(now_us), "BYSCORE", "LIMIT", 0, 2))
+        redis.call("PEXPIRE", pace, digits(math.ceil((next_us - now_us) / 1000) + PACE_KEPT_MS))
+    end
+    redis.call("HDEL", turns, front)
+    redis.call("HINCRBY", turns, "n" .. key, 1)
+    bring_forward(key)
+    return true
+end
+
+-- The same of any task that is out of the ordinary. One that has expired ends here.
+local function can_start(uid, blob)
+    if string.byte(uid, 1) == EQUALS and is_elsewhere(uid) then
+        return nil
+    end
+    if has_expired(uid, blob, now_ms) then
+        end_unstarted(uid, blob, "e", now_ms)
+        tell_waiters({ uid })
+        return nil
+    end
+    local place = redis.call("HGET", line_of, uid)
+    if place then
+        return has_its_turn(uid, place)
+    end
+    return true
 end
 
 local function take(list, limit)
@@ -78,13 +147,13 @@ local function take(list, limit)
         local found = redis.call("HMGET", body, unpack(popped))
         for n, uid in ipairs(popped) do
             local blob = found[n]
-            if not blob or is_elsewhere(uid) then
+            local its_turn = blob and true
+            if blob and (string.byte(blob, 3) ~= PLAIN or string.byte(uid, 1) == EQUALS) then
+                its_turn = can_start(uid, blob)
+            end
+            if not blob or its_turn == nil then
                 redis.call("HINCRBY", counters, "tombstones", -1)
-            elseif has_expired(uid, blob, now_ms) then
-                end_unstarted(uid, blob, "e", now_ms)
-                redis.call("HINCRBY", counters, "tombstones", -1)
-                tell_waiters({ uid })
-            else
+            elseif its_turn then
                 uids[#uids + 1] = uid
                 blobs[#blobs + 1] = blob
                 bytes = bytes + #blob

@@ -1,13 +1,13 @@
 -- Renew all leases of a worker at once, and tell it what it should know.
 --
--- keys:    ready[4] suspects due held running owned workers wake body attempts errors reasons expiry progress unique unique_of results finished kept dead settings full counters waiters waiting line_of
+-- keys:    ready[4] suspects due held running owned workers wake body attempts errors reasons expiry progress unique unique_of results finished kept dead settings full counters waiters waiting line_of turns
 -- args:    worker lease_ms result_ttl_ms max_results failed_ttl_ms max_failed ended_channel
 -- returns: number of tasks it owns, ms until there is work (0: now, -1: none in sight), then workers whose lease ended
 --
 -- Ends what has expired and forgets what was kept long enough, a bounded lot a beat. Heals a wake-up token that was lost
 -- with the dispatcher that took it.
 -- Begins with a delete, so a full server takes no lease from whoever is at work.
--- include: time batch tally wake traits expired limits sight lines unique records keeping graves unstarted endings
+-- include: time batch tally wake limits lines turns traits expired sight unique records keeping graves unstarted endings
 
 local SWEPT = 100
 

@@ -1,6 +1,6 @@
 -- Set leased tasks aside for a while, uncounted; fail those held longer than they may be.
 --
--- keys:    body due held running owned attempts errors reasons cancels expiry progress unique unique_of results finished kept dead counters waiters wake waiting line_of
+-- keys:    body due held running owned attempts errors reasons cancels expiry progress unique unique_of results finished kept dead counters waiters wake waiting line_of turns settings full
 -- args:    limit_ms result_ttl_ms max_results ended_channel
 -- items:   uid lease reason error
 -- returns: a string per item: 0 not the caller's, 1 held, 2 failed
@@ -8,12 +8,13 @@
 -- error: what is said when it was held for limit_ms; "" when it is never to fail for that.
 --
 -- The next look comes after 1, 2, 4, ... at most 30 s, so that a task nobody knows costs next to nothing.
--- include: time batch tally names wake leases attempts errors burial lines traits unique closing records keeping unstarted endings orders
+-- include: time batch tally names wake limits lines turns room leases attempts errors burial traits unique closing records keeping unstarted endings orders
 
 local LONGEST_MS = 30000
 
 local now_ms = server_time()
-local mine, answer = give_up(FIRST_ITEM, 4)
+local mine, answer, uids = give_up(FIRST_ITEM, 4)
+local keys = end_turns(uids or {})
 local verdict, failed = {}, {}
 for n = 1, #answer do
     verdict[n] = string.sub(answer, n, n)
@@ -45,6 +46,7 @@ if #mine > 0 then
         close(failed)
         tell_waiters(failed)
     end
+    let_in(keys, now_ms)
     wake_one()
 end
 return table.concat(verdict)

@@ -1,12 +1,12 @@
 -- Hand on the tasks of a worker whose lease has ended.
 --
--- keys:    body ready[4] suspects due held running owned workers attempts errors reasons cancels expiry progress unique unique_of results finished kept dead counters waiters wake waiting line_of
+-- keys:    body ready[4] suspects due held running owned workers attempts errors reasons cancels expiry progress unique unique_of results finished kept dead counters waiters wake waiting line_of turns settings full
 -- args:    lost_worker error result_ttl_ms max_results ended_channel
 -- returns: handed on, buried, left to do (-1: the worker is alive again)
 --
 -- `owned` is the lost worker's; it is only an index, `running` decides. Not started: no crash counted. First crash:
 -- back to the head. Second: a suspect, leased alone. Third: buried. Crashes never use up retries.
--- include: time batch tally names ready wake leases attempts errors burial lines traits unique closing records keeping unstarted endings orders back
+-- include: time batch tally names ready wake limits lines turns room leases attempts errors burial traits unique closing records keeping unstarted endings orders back
 
 local BATCH = 500
 
@@ -16,7 +16,7 @@ if ends_ms and tonumber(ends_ms) >= now_ms then
     return { 0, 0, -1 }
 end
 
-local handed_on, buried, seen_here = 0, {}, 0
+local handed_on, buried, keys, seen_here = 0, {}, {}, 0
 -- One page at a time: what it names is deleted below, so the next call finds the rest. Not by HSCAN: a scan from 0
 -- walks again through what has been emptied, and of a large hash it comes back with nothing, for ever.
 local page = redis.call("HRANDFIELD", owned, BATCH, "WITHVALUES")
@@ -27,6 +27,9 @@ for n = #page - 1, 1, -2 do
     if lease and string.match(lease, "^%d+|(.*)$") == lost_worker then
         local retries, crashes = history(uid)
         redis.call("HDEL", running, uid)
+        for _, key in ipairs(end_turns({ uid })) do
+            keys[#keys + 1] = key
+        end
         if started then
             crashes = crashes + 1
             remember(uid, retries, crashes, fence_of(lease))
@@ -58,4 +61,5 @@ if #buried > 0 then
     close(buried)
     tell_waiters(buried)
 end
+let_in(keys, now_ms)
 return { handed_on, #buried, left }

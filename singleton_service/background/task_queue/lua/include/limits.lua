@@ -1,6 +1,5 @@
 -- What a queue's limits leave, as limit.lua writes them down: "most running|us between starts|us one may come early",
--- 0 where there is none. Needs keys: running settings.
-local UNBOUNDED = 1e9
+-- 0 where there is none.
 
 local function parts_of(limits)
     local most, every_us, early_us = string.match(limits or "0|0|0", "^(%d+)|(%d+)|(%d+)$")
@@ -14,22 +13,4 @@ local function allowed_by_pace(every_us, early_us, next_us, now_us)
         return 0, wait_us
     end
     return math.floor(-wait_us / every_us) + 1, 0
-end
-
--- How many may start now, and if none, in how many ms one may: -1 when a running one has to end first.
-local function room_in(limits, next_us, now_us)
-    local most, every_us, early_us = parts_of(limits)
-    local number, wait_us = UNBOUNDED, 0
-    if most > 0 then
-        number = math.max(0, most - redis.call("HLEN", running))
-        if number == 0 then
-            return 0, -1
-        end
-    end
-    if every_us > 0 then
-        local by_pace
-        by_pace, wait_us = allowed_by_pace(every_us, early_us, tonumber(next_us or "0"), now_us)
-        number = math.min(number, by_pace)
-    end
-    return number, math.ceil(wait_us / 1000)
 end

@@ -1,9 +1,13 @@
 -- Standing in line. The members of `waiting` are "line\nrank\nuid": they sort by line, then by rank, first come first.
--- A line is "u" and a unique key. `line_of` has the member of each uid. Needs keys: waiting line_of.
-local function stand_in_line(line, rank, uid)
-    local member = line .. "\n" .. rank .. "\n" .. uid
-    redis.call("HSET", line_of, uid, member)
-    redis.call("ZADD", waiting, 0, member)
+-- A line is "u" and a unique key, or "l" and a limit key. `line_of` has the place of a uid, which is its member, or
+-- will be: a task with a limit key keeps its place in that line until it ends, wherever it is. Needs keys: waiting line_of.
+local function place_in(line, rank, uid)
+    return line .. "\n" .. rank .. "\n" .. uid
+end
+
+-- What comes n-th in a batch stands behind all that came before.
+local function arrival(now_us, n)
+    return string.format("%.0f%04d", now_us, n)
 end
 
 -- Rank and uid of the first in a line, and its member; nil when nobody waits there.
@@ -16,7 +20,7 @@ local function first_in_line(line)
     return rank, uid, member
 end
 
--- What comes n-th in a batch stands behind all that came before.
-local function arrival(now_us, n)
-    return string.format("%.0f%04d", now_us, n)
+-- In the line of a limit key the more urgent come first.
+local function place_for_turn(key, priority, arrived, uid)
+    return place_in("l" .. key, (3 - priority) .. arrived, uid)
 end

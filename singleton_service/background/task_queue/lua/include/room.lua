@@ -1,7 +1,24 @@
--- Leases have ended: whoever waits for room is told. Needs keys: full wake; include: wake.
-local function tell_of_room()
-    if redis.call("EXISTS", full) == 1 then
-        redis.call("DEL", full)
+-- Leases have ended: who waits for room in the queue is told, and the limit keys that have room are returned. Their next
+-- are to be let in once the tasks are in their new places. Needs keys: line_of turns full wake; include: wake turns.
+local function end_turns(uids)
+    local keys, seen_here = {}, {}
+    if #uids == 0 or redis.call("EXISTS", line_of, full) == 0 then
+        return keys
+    end
+    if redis.call("DEL", full) == 1 then
         wake_one()
     end
+    for _, place in ipairs(redis.call("HMGET", line_of, unpack(uids))) do
+        local key = turn_of(place)
+        if key then
+            if redis.call("HINCRBY", turns, "n" .. key, -1) == 0 then
+                redis.call("HDEL", turns, "n" .. key)
+            end
+            if not seen_here[key] then
+                seen_here[key] = true
+                keys[#keys + 1] = key
+            end
+        end
+    end
+    return keys
 end

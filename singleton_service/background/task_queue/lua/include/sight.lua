@@ -1,4 +1,24 @@
--- How long there is nothing to do. Needs keys: ready[4] suspects due held full; include: limits.
+-- How long there is nothing to do. Needs keys: ready[4] suspects due held running full; include: limits.
+local UNBOUNDED = 1e9
+
+-- How many may start now, and if none, in how many ms one may: -1 when a running one has to end first.
+local function room_in(limits, next_us, now_us)
+    local most, every_us, early_us = parts_of(limits)
+    local number, wait_us = UNBOUNDED, 0
+    if most > 0 then
+        number = math.max(0, most - redis.call("HLEN", running))
+        if number == 0 then
+            return 0, -1
+        end
+    end
+    if every_us > 0 then
+        local by_pace
+        by_pace, wait_us = allowed_by_pace(every_us, early_us, tonumber(next_us or "0"), now_us)
+        number = math.min(number, by_pace)
+    end
+    return number, math.ceil(wait_us / 1000)
+end
+
 local function sooner(one_ms, other_ms)
     if one_ms < 0 or other_ms < 0 then
         return math.max(one_ms, other_ms)

@@ -1,8 +1,9 @@
 -- What a body says of itself in its third character, "0" for most: 1 unique key, 2 expiry, 4 a time of its own for its
--- result, 16 not to be started at once, added up and counted from "0".
-local function has_trait(blob, bit)
-    local traits = string.byte(blob, 3) - 48
-    return traits > 0 and math.floor(traits / bit) % 2 == 1
+-- result, 8 limit key, 16 not to be started at once, added up and counted from "0".
+local PLAIN = 48
+
+local function has_trait(blob, value)
+    return (string.byte(blob, 3) - PLAIN) % (2 * value) >= value
 end
 
 local function is_unique(blob)
@@ -15,6 +16,10 @@ end
 
 local function keeps_own_time(blob)
     return has_trait(blob, 4)
+end
+
+local function has_limit_key(blob)
+    return has_trait(blob, 8)
 end
 
 local function starts_later(blob)

@@ -1,6 +1,6 @@
 -- A unique key belongs to one unfinished task. Two hashes, each the other's inverse.
 -- Who waits in line for the key has it next, and is due from then on: fetch finds it there.
--- Needs keys: unique unique_of waiting line_of due wake; include: lines wake.
+-- Needs keys: body unique unique_of waiting line_of due wake; include: lines wake.
 local function release_unique(uids)
     if redis.call("EXISTS", unique_of) == 0 then
         return
@@ -14,11 +14,17 @@ local function release_unique(uids)
                 redis.call("HDEL", unique, key)
                 local rank, successor, member = first_in_line("u" .. key)
                 if successor then
+                    local arrived, at_ms, limit_key = string.match(rank, "^(%d+)|(%d+)|(.*)$")
                     redis.call("ZREM", waiting, member)
-                    redis.call("HDEL", line_of, successor)
+                    if limit_key == "" then
+                        redis.call("HDEL", line_of, successor)
+                    else
+                        local priority = string.sub(redis.call("HGET", body, successor), 2, 2)
+                        redis.call("HSET", line_of, successor, place_for_turn(limit_key, priority, arrived, successor))
+                    end
                     redis.call("HSET", unique, key, successor)
                     redis.call("HSET", unique_of, successor, key)
-                    redis.call("ZADD", due, string.match(rank, "%d+$"), successor)
+                    redis.call("ZADD", due, at_ms, successor)
                     wake_one()
                 end
             end

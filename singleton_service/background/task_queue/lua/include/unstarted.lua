@@ -1,12 +1,13 @@
 -- Ending a task that does not run: cancelled ("x") or expired ("e"). Its place in a ready list stays as a tombstone,
 -- which fetch passes over: taking one out of the middle of a list costs as much as the list is long.
 -- Needs keys: body due held waiting line_of reasons attempts errors expiry progress results finished kept counters waiters unique unique_of;
--- args: result_ttl_ms max_results; include: time traits batch unique records keeping tally.
+-- args: result_ttl_ms max_results; include: time traits batch unique records keeping tally turns.
 local COUNTER = { ["x"] = "cancelled", ["e"] = "expired" }
 
 local function end_unstarted(uid, blob, state, now_ms)
     local waited = redis.call("ZREM", due, uid) + redis.call("ZREM", held, uid)
     local place = redis.call("HGET", line_of, uid)
+    local key, front = turn_of(place)
     if place then
         waited = waited + redis.call("ZREM", waiting, place)
         redis.call("HDEL", line_of, uid)
@@ -25,5 +26,9 @@ local function end_unstarted(uid, blob, state, now_ms)
     release_unique({ uid })
     keep({ { uid, record_of(head_of(state, retries, 0, now_ms, "", past), "null", past, blob), blob } }, now_ms)
     tally(COUNTER[state], 1, now_ms)
+    if key and redis.call("HGET", turns, front) == uid then
+        redis.call("HDEL", turns, front)
+        let_in({ key }, now_ms)
+    end
     forget(2, now_ms)
 end
