@@ -152,7 +152,7 @@ def test_a_loop_of_ones_own_beats_no_faster_than_a_worker(queue: Queue) -> None:
     """Every get_next_task had the heartbeat beat at once."""
     queue.get_next_task(timeout=0)
     beats: list[str] = []
-    queue._open_leases().listen(lambda beaten, beat: beats.append(beaten))
+    queue._open_heartbeat().listen(lambda beaten, beat: beats.append(beaten))
     for _ in range(200):
         queue.get_next_task(timeout=0)
     assert len(beats) < 100

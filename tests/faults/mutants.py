@@ -90,7 +90,7 @@ MUTANTS = (
     ),
     Mutant(
         "leases nobody knows of are handed back",
-        f"{_QUEUE}/leases.py",
+        f"{_QUEUE}/heartbeat.py",
         "if queue not in self._doubtful and self._strange_beats[queue] < _STRANGE_BEATS:",
         "if True:",
         "fetch_answers_lost",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from singleton_service.background.task_queue import EnqueueError, QueueUnavailableError, Task, TaskQueueService
 from singleton_service.background.task_queue.client import QueueClient
 from singleton_service.background.task_queue.handlers import HandlerRegistry
-from singleton_service.background.task_queue.leases import Leases
+from singleton_service.background.task_queue.heartbeat import Heartbeat
 from singleton_service.background.worker.crew import Crew
 from singleton_service.background.worker.loop import HandlerLoop
 from singleton_service.background.worker.readiness import Readiness
@@ -49,7 +49,7 @@ class Program:
         self.queue: type[TaskQueueService] = type(
             "TaskQueueService",
             (TaskQueueService,),
-            {"_client": opened, "_leases": Leases(opened), "_task_handlers": self.handlers},
+            {"_client": opened, "_heartbeat": Heartbeat(opened), "_task_handlers": self.handlers},
         )
         # As the container leaves it after a start.
         self.queue._initialized = True
@@ -64,8 +64,8 @@ class Program:
         client = self.queue._open_client()
         for name in self._world.queues:
             self._until_it_works(partial(client.register_queue, name, to_take=True))
-        leases, readiness = self.queue._open_leases(), Readiness(HandlerLoop())
-        crew = Crew(threads, self._world.order, client, leases, self.handlers, WorkerCounters(), readiness)
+        heartbeat, readiness = self.queue._open_heartbeat(), Readiness(HandlerLoop())
+        crew = Crew(threads, self._world.order, client, heartbeat, self.handlers, WorkerCounters(), readiness)
         crew.start()
         self._crew = crew
 
@@ -107,7 +107,7 @@ class Program:
             self._world.sleep(_AGAIN_AFTER_S)
         if self._crew is not None:
             self._crew.stop(_PATIENCE_S)
-        self.queue._open_leases().stop()
+        self.queue._open_heartbeat().stop()
         self.queue._open_client().close()
         self.has_left = True
 

@@ -10,7 +10,7 @@ from queue import Empty
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from singleton_service.background.task_queue import client, consuming, ids, leases, outage, requests
+from singleton_service.background.task_queue import client, consuming, heartbeat, ids, leases, outage, requests
 from singleton_service.background.worker import crew, dispatcher, execution, pool, wakeup
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .network import Connection
     from .stage import Actor, Stage
 
-_ASK_THE_TIME = (client, consuming, leases, ids, requests, dispatcher, pool, execution, wakeup)
+_ASK_THE_TIME = (client, consuming, heartbeat, ids, requests, dispatcher, pool, execution, wakeup)
 
 
 class Waiting:
@@ -204,7 +204,7 @@ def standing_in(stage: Stage, chance: random.Random) -> Iterator[None]:
     noise = _Module(os, urandom=chance.randbytes)
     replaced: list[tuple[Any, str, Any]] = [
         *((module, "time", clock) for module in _ASK_THE_TIME),
-        *((module, "threading", threads) for module in (leases, dispatcher, pool, crew)),
+        *((module, "threading", threads) for module in (leases, heartbeat, dispatcher, pool, crew)),
         (pool, "SimpleQueue", of_stage(Inbox)),
         (wakeup, "Bell", of_stage(Bell)),
         (ids, "os", noise),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from singleton_service.background.task_queue.leases import Leases
+from singleton_service.background.task_queue.heartbeat import Heartbeat
 from tests.faults.mutants import MUTANTS
 
 from .network import FATES
@@ -56,6 +56,6 @@ def test_a_script_without_its_safeguard_is_found_out(server: Engine, safeguard: 
 
 
 def test_a_client_that_never_reconciles_is_found_out(server: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Leases, "_compare", lambda *_: None)
+    monkeypatch.setattr(Heartbeat, "_compare", lambda *_: None)
     tales = (play(seed, server) for seed in range(1, SEEDS + 1))
     assert any("for all tasks to end" in sentence for tale in tales for sentence in tale.broken)

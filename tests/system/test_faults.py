@@ -171,9 +171,9 @@ def test_a_held_task_of_a_killed_own_loop_goes_on_elsewhere(queue: Queue, worker
     workers.start()
     until(lambda: queue.get_queue_stats()["workers"] == 2)
     assert workers.count("mark") == {}
-    leases = queue._open_leases()
+    heartbeat = queue._open_heartbeat()
     # As the death of this process: it beats no more, and does not sign off.
-    leases._stopping.set()
-    leases._hurry.set()
+    heartbeat._stopping.set()
+    heartbeat._hurry.set()
     until(lambda: all_are(queue, [task_id], TaskStatus.COMPLETED), 20)
     assert queue.complete_task(task, "late") is False

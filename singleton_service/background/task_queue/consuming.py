@@ -64,7 +64,7 @@ class Consuming(Opened):
         client, leases = cls._open_client(), cls._open_leases()
         for queue in names:
             client.register_queue(queue, to_take=True)
-        leases.watch(names)
+        cls._open_heartbeat().watch(names)
         ends_at = time.monotonic() + timeout
         while leases.wait_for_no_suspect(max(0.0, ends_at - time.monotonic())):
             wait_s: float = timeout
@@ -172,7 +172,7 @@ class Consuming(Opened):
             try:
                 reply = client.link.run([protocol.fetch(1, 1)])[0]
             except QueueUnavailableError:
-                leases.doubt(queue)
+                cls._open_heartbeat().doubt(queue)
                 raise
             fetched = protocol.fetched(reply)
             leases.add(fetched.leases)

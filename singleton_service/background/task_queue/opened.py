@@ -11,6 +11,7 @@ from .order import DEFAULT_ORDER
 if TYPE_CHECKING:
     from .client import QueueClient
     from .errands import Errands
+    from .heartbeat import Heartbeat
     from .leases import Leases
     from .progress import ProgressReports
     from .results import EndingWatch
@@ -25,7 +26,7 @@ class Opened:
 
     _task_handlers: ClassVar[HandlerRegistry] = registry
     _client: ClassVar[QueueClient | None] = None
-    _leases: ClassVar[Leases | None] = None
+    _heartbeat: ClassVar[Heartbeat | None] = None
     _endings: ClassVar[EndingWatch | None] = None
     _reports: ClassVar[ProgressReports | None] = None
     _errands: ClassVar[Errands | None] = None
@@ -35,8 +36,12 @@ class Opened:
         return _or_stopped(cls._client)
 
     @classmethod
+    def _open_heartbeat(cls) -> Heartbeat:
+        return _or_stopped(cls._heartbeat)
+
+    @classmethod
     def _open_leases(cls) -> Leases:
-        return _or_stopped(cls._leases)
+        return cls._open_heartbeat().leases
 
     @classmethod
     def _open_endings(cls) -> EndingWatch:

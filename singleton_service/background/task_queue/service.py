@@ -12,7 +12,7 @@ from .client import QueueClient
 from .consuming import Consuming
 from .errands import Errands
 from .errors import QueueUnavailableError
-from .leases import Leases
+from .heartbeat import Heartbeat
 from .managing import Managing
 from .producing import Producing
 from .progress import ProgressReports
@@ -44,7 +44,7 @@ class TaskQueueService(Producing, Consuming, Reading, Managing, Awaiting, BaseSe
             client.close()
             raise
         cls._client = client
-        cls._leases = Leases(client)
+        cls._heartbeat = Heartbeat(client)
         cls._endings = EndingWatch(client)
         cls._reports = ProgressReports(client)
         cls._errands = Errands(client)
@@ -69,17 +69,17 @@ class TaskQueueService(Producing, Consuming, Reading, Managing, Awaiting, BaseSe
     @classmethod
     def shutdown(cls) -> None:
         """Give up leases and connections; the embedded server ends with its last user."""
-        client, leases, endings = cls._client, cls._leases, cls._endings
+        client, heartbeat, endings = cls._client, cls._heartbeat, cls._endings
         reports, errands = cls._reports, cls._errands
-        cls._client = cls._leases = cls._endings = cls._reports = cls._errands = None
+        cls._client = cls._heartbeat = cls._endings = cls._reports = cls._errands = None
         if endings is not None:
             endings.stop()
         if errands is not None:
             errands.stop()
         if reports is not None:
             reports.stop()
-        if leases is not None:
-            leases.stop()
+        if heartbeat is not None:
+            heartbeat.stop()
         if client is not None:
             client.close()
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from singleton_service.background.task_queue.client import QueueClient
     from singleton_service.background.task_queue.handlers import Handler
-    from singleton_service.background.task_queue.leases import Leases
+    from singleton_service.background.task_queue.heartbeat import Heartbeat
     from singleton_service.background.task_queue.order import QueueOrder
 
     from .readiness import Readiness
@@ -32,7 +32,7 @@ class Crew:
         size: int,
         order: QueueOrder,
         client: QueueClient,
-        leases: Leases,
+        heartbeat: Heartbeat,
         handlers: Mapping[str, Handler],
         counters: WorkerCounters,
         readiness: Readiness,
@@ -44,7 +44,7 @@ class Crew:
         settings = client.settings
         self._readiness = readiness
         execution = Execution(handlers, readiness, settings.retry_base_seconds, settings.retry_cap_seconds)
-        self._dispatcher = Dispatcher(client, leases, order, counters)
+        self._dispatcher = Dispatcher(client, heartbeat, order, counters)
         self._pool = ThreadPool(size, execution, self._dispatcher.ring, settings.interrupt_grace_seconds)
 
     def start(self) -> None:

@@ -25,8 +25,8 @@ from .wakeup import WakeUp
 
 if TYPE_CHECKING:
     from singleton_service.background.task_queue.client import QueueClient
+    from singleton_service.background.task_queue.heartbeat import Heartbeat
     from singleton_service.background.task_queue.lease import Lease
-    from singleton_service.background.task_queue.leases import Leases
     from singleton_service.background.task_queue.link import Command
     from singleton_service.background.task_queue.order import QueueOrder
     from singleton_service.background.task_queue.protocol import Beat
@@ -48,9 +48,10 @@ _MAX_REPORT_BYTES = 4 * 1024 * 1024
 class Dispatcher:
     """Moves tasks between the queues and one pool. Its thread is the only one that touches its connection."""
 
-    def __init__(self, client: QueueClient, leases: Leases, order: QueueOrder, counters: WorkerCounters) -> None:
+    def __init__(self, client: QueueClient, heartbeat: Heartbeat, order: QueueOrder, counters: WorkerCounters) -> None:
         self._client = client
-        self._leases = leases
+        self._heartbeat = heartbeat
+        self._leases = heartbeat.leases
         self._counters = counters
         self._link = client.new_link(_READ_TIMEOUT_S)
         self._feeds = Feeds(order)
@@ -76,8 +77,8 @@ class Dispatcher:
         self._pool = pool
         self._lookahead = Lookahead(pool.size)
         self._in_hand = InHand(pool, self._feeds.ranks)
-        self._leases.listen(self._hear)
-        self._leases.watch(self._feeds.queues)
+        self._heartbeat.listen(self._hear)
+        self._heartbeat.watch(self._feeds.queues)
         self._thread.start()
 
     def stop(self, timeout_s: float) -> None:
@@ -106,7 +107,7 @@ class Dispatcher:
 
     def close(self) -> None:
         """Let go of connections; done by itself at the end of a stop."""
-        self._leases.ignore(self._hear)
+        self._heartbeat.ignore(self._hear)
         self._wake_up.close()
         self._link.close()
 
@@ -235,7 +236,7 @@ class Dispatcher:
             try:
                 *replies, reply = self._link.run([*commands, protocol.fetch(room, idle, take_suspect=alone)])
             except QueueUnavailableError:
-                self._leases.doubt(queue)
+                self._heartbeat.doubt(queue)
                 raise
             fetched = protocol.fetched(reply)
             self._leases.add(fetched.leases)
@@ -312,7 +313,7 @@ class Dispatcher:
             self._last_refusal = str(error)
             logger.error("%s", error)
         for queue in self._feeds.queues:
-            self._leases.doubt(queue)
+            self._heartbeat.doubt(queue)
         self._pending = [single for report in self._pending for single in report.split()]
         while self._pending:
             single = self._pending[0]

@@ -116,11 +116,11 @@ class WorkerService(BaseService):
                         order,
                     )
                 return
-            client, leases = TaskQueueService._open_client(), TaskQueueService._open_leases()
+            client, heartbeat = TaskQueueService._open_client(), TaskQueueService._open_heartbeat()
             handlers = TaskQueueService._task_handlers
             if handlers.is_bare and client.settings.sample_handlers:
                 register_samples(handlers)
-            crew = Crew(num_workers, order, client, leases, handlers, cls._counters, readiness)
+            crew = Crew(num_workers, order, client, heartbeat, handlers, cls._counters, readiness)
             crew.start()
             cls._crew = crew
             _arrange_exit(os.getpid())
