@@ -68,8 +68,7 @@ def test_a_schedule_that_comes_due_meanwhile_is_fired_when_accepting_is_resumed(
     schedule_id = SchedulerService.schedule_task("tick", {}, "every second")
     with caplog.at_level(logging.WARNING):
         SchedulerService.start_scheduler()
-        until(lambda: SchedulerService.get_scheduler_stats()["scheduler_errors"])
-    assert "could not fire" in caplog.text
+        until(lambda: "could not fire" in caplog.text)
     assert "resume_accepting_tasks" in caplog.text
     assert queue.get_queue_stats()["tasks_queued"] == 0
 
@@ -143,8 +142,7 @@ def test_a_schedule_that_finds_the_queue_full_warns_and_is_fired_when_there_is_r
     schedule_id = SchedulerService.schedule_task("tick", {}, "every second")
     with caplog.at_level(logging.WARNING):
         SchedulerService.start_scheduler()
-        until(lambda: SchedulerService.get_scheduler_stats()["scheduler_errors"])
-    assert "TASKS_MAX_BACKLOG allows 1,500" in caplog.text
+        until(lambda: "TASKS_MAX_BACKLOG allows 1,500" in caplog.text)
     assert "Traceback" not in caplog.text
     assert limited.get_next_task(timeout=5) is not None
     until(lambda: SchedulerService.get_scheduler_stats()["jobs_executed"])
