@@ -52,11 +52,11 @@ class BareQueue:
         limits = replace(self.client.limits, **changes)
         self.protocol = Protocol(self.client.scripts, self.client.settings.namespace, "default", WORKER, limits)
 
-    def enqueue(self, number: int, **arguments: Any) -> None:
-        """Enqueue so many reference tasks, a thousand a call."""
+    def enqueue(self, number: int, at_a_time: int = BULK, **arguments: Any) -> None:
+        """Enqueue so many reference tasks."""
         request = TaskRequest("send_email", PAYLOAD, **arguments)
-        for first in range(0, number, BULK):
-            tasks = [prepare(request, {}, _MAX_PAYLOAD) for _ in range(min(BULK, number - first))]
+        for first in range(0, number, at_a_time):
+            tasks = [prepare(request, {}, _MAX_PAYLOAD) for _ in range(min(at_a_time, number - first))]
             self.client.link.run([self.protocol.enqueue([(task.uid, task.when, task.body) for task in tasks])])
 
     def fetch(self, number: int) -> list[Lease]:

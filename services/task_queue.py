@@ -1,6 +1,7 @@
 """The door to the task queue: what an application imports."""
 
 from singleton_service.background.task_queue import (
+    CurrentTask,
     DiscoveryError,
     DurabilityError,
     DurabilityUnavailableError,
@@ -20,6 +21,7 @@ from singleton_service.background.task_queue import (
     TaskHandle,
     TaskHandler,
     TaskInterrupted,
+    TaskLogFilter,
     TaskNotFoundError,
     TaskPage,
     TaskPriority,
@@ -29,11 +31,13 @@ from singleton_service.background.task_queue import (
     TaskResult,
     TaskStatus,
     TaskTimeoutError,
+    current_task,
     discover,
     task,
 )
 
 __all__ = [
+    "CurrentTask",
     "DiscoveryError",
     "DurabilityError",
     "DurabilityUnavailableError",
@@ -53,6 +57,7 @@ __all__ = [
     "TaskHandle",
     "TaskHandler",
     "TaskInterrupted",
+    "TaskLogFilter",
     "TaskNotFoundError",
     "TaskPage",
     "TaskPriority",
@@ -62,6 +67,7 @@ __all__ = [
     "TaskResult",
     "TaskStatus",
     "TaskTimeoutError",
+    "current_task",
     "discover",
     "task",
 ]

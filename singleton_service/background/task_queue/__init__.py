@@ -22,10 +22,12 @@ from .errors import (
 from .handle import TaskHandle
 from .outcomes import PermanentError, Retry, TaskResult
 from .records import Progress, Task, TaskError, TaskPage, TaskPriority, TaskRequest, TaskStatus
+from .running_task import CurrentTask, TaskLogFilter, current_task
 from .service import TaskQueueService
 from .task_handler import TaskHandler
 
 __all__ = [
+    "CurrentTask",
     "DiscoveryError",
     "DurabilityError",
     "DurabilityUnavailableError",
@@ -45,6 +47,7 @@ __all__ = [
     "TaskHandle",
     "TaskHandler",
     "TaskInterrupted",
+    "TaskLogFilter",
     "TaskNotFoundError",
     "TaskPage",
     "TaskPriority",
@@ -54,6 +57,7 @@ __all__ = [
     "TaskResult",
     "TaskStatus",
     "TaskTimeoutError",
+    "current_task",
     "discover",
     "task",
 ]

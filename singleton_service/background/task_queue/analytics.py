@@ -39,6 +39,9 @@ def summary(counters: Counters, now_ms: int) -> dict[str, Any]:
     minute, hour = now_ms // _MINUTE_MS, now_ms // _HOUR_MS
     began_ms = counters.get("began:")
     day = [f":h{n}" for n in range(hour - 23, hour + 1)]
+    # Minutes that were not added to their hour yet: all there are, however long ago the last thing happened.
+    minutes = {f":{time}" for _, _, time in (field.partition(":") for field in counters) if time.startswith("m")}
+    recent = [time for time in minutes if int(time[2:]) > minute - 24 * 60]
     return {
         "total_executed": completed + failed,
         "successful": completed,
@@ -52,7 +55,7 @@ def summary(counters: Counters, now_ms: int) -> dict[str, Any]:
         "uptime_hours": 0.0 if began_ms is None else round((now_ms - began_ms) / _HOUR_MS, 3),
         "last_minute": _window(counters, [f":m{minute - 1}"], 60),
         "last_hour": _window(counters, [f":m{n}" for n in range(minute - 59, minute + 1)], 3600),
-        "last_day": _window(counters, day, 86_400),
+        "last_day": _window(counters, day + recent, 86_400),
         "by_name": _by_name(counters, now_ms // _DAY_MS),
     }
 

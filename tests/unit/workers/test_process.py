@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import pickle
@@ -208,8 +209,9 @@ def test_nothing_stays_open_after_an_end(journal: Journal) -> None:
         worker.start()
         assert worker.join(PATIENCE_S)
         if life == 0:
+            gc.collect()  # queues of earlier tests
             before = open_files()  # what multiprocessing opens for good is open now
-    assert open_files() == before
+    assert open_files() <= before
 
 
 class Nothing(ProcessWorker):

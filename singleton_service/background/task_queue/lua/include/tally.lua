@@ -2,15 +2,21 @@
 -- "completed", "completed:m29" in the 29th minute since 1970, "completed:h1". Needs keys: counters; include: time batch.
 local MINUTES, HOURS, DAYS = 60, 24, 2
 
--- With the first of a kind in a minute the fields of times long gone go, so there are never more than so many.
+-- With the first of a kind in a minute the fields of times long gone go, so there are never more than so many; minutes are
+-- added to their hour then, so that counting itself touches two fields and no more.
 local function forget_times(minute)
     local hour, day = math.floor(minute / 60), math.floor(minute / 1440)
     local oldest = { ["m"] = minute - MINUTES, ["h"] = hour - HOURS, ["d"] = day - DAYS }
     local gone = {}
-    for _, field in ipairs(redis.call("HKEYS", counters)) do
-        local unit, number = string.match(field, ":([mhd])(%d+)")
+    local fields = redis.call("HGETALL", counters)
+    for n = 1, #fields, 2 do
+        local kind, unit, number = string.match(fields[n], "^([^:]*):([mhd])(%d+)")
         if unit and tonumber(number) <= oldest[unit] then
-            gone[#gone + 1] = field
+            gone[#gone + 1] = fields[n]
+            local its_hour = math.floor(number / 60)
+            if unit == "m" and its_hour > oldest["h"] then
+                redis.call("HINCRBY", counters, kind .. ":h" .. its_hour, fields[n + 1])
+            end
         end
     end
     in_chunks("HDEL", counters, gone)
@@ -21,7 +27,6 @@ local function tally(kind, number, now_ms)
         redis.call("HSETNX", counters, "began:", digits(now_ms))
     end
     local minute = math.floor(now_ms / 60000)
-    redis.call("HINCRBY", counters, kind .. ":h" .. math.floor(minute / 60), number)
     if redis.call("HINCRBY", counters, kind .. ":m" .. minute, number) == number then
         forget_times(minute)
     end
