@@ -84,3 +84,19 @@ def test_a_loop_of_ones_own_follows_the_policy_as_well(queue: Queue) -> None:
     assert waiting is not None
     assert waiting.eta is not None
     assert 490 < (waiting.eta - waiting.created_at).total_seconds() < 510
+
+
+def test_a_policy_says_until_when_tasks_are_wanted_and_that_there_is_one_at_a_time(
+    queue: Queue, until: Callable[..., Any]
+) -> None:
+    @task(expires_in=0.05, unique_key="the-sync")
+    def sync(payload: dict[str, Any]) -> None: ...
+
+    first = sync.enqueue()
+    assert queue.enqueue_task("sync", expires_in=1000) == first.id
+    other = queue.enqueue_task("sync", unique_key="another", expires_in=1000)
+    until(lambda: first.status is TaskStatus.EXPIRED)
+    assert sync.enqueue().id != first.id
+    found = queue.get_task_status(other)
+    assert found is not None
+    assert (found.status, found.unique_key) == (TaskStatus.PENDING, "another")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from .checks import check_delay, check_max_retries, check_priority, check_timeout
+from .checks import check_delay, check_expiry, check_key, check_max_retries, check_priority, check_timeout
 from .ids import check_queue
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ class PolicyOptions(TypedDict, total=False):
         priority: with which priority, likewise.
         timeout: seconds an attempt may take; then its handler is interrupted and the attempt has failed.
         max_retries: how often a failed attempt is tried again, likewise.
+        expires_in: seconds after which one that has not started is not wanted any more, likewise.
+        unique_key: taken until a task has ended, likewise: there is one of these tasks at a time.
         retry_delay_seconds: before the first retry; before each, unless retry_backoff is given, too.
         retry_backoff: True doubles the delay each time; a number, 1 to 1,000, multiplies it.
         retry_backoff_max: no delay is longer, in seconds.
@@ -47,6 +49,8 @@ class PolicyOptions(TypedDict, total=False):
     priority: TaskPriority | None
     timeout: float | None
     max_retries: int | None
+    expires_in: float | None
+    unique_key: str | None
     retry_delay_seconds: float | None
     retry_backoff: bool | float | None
     retry_backoff_max: float | None
@@ -64,6 +68,8 @@ class Policy:
     priority: TaskPriority | None = None
     timeout: float | None = None
     max_retries: int | None = None
+    expires_in: float | None = None
+    unique_key: str | None = None
     retry_delay_seconds: float | None = None
     retry_backoff: bool | float | None = None
     retry_backoff_max: float | None = None
@@ -82,6 +88,10 @@ class Policy:
             check_timeout(self.timeout)
         if self.max_retries is not None:
             check_max_retries(self.max_retries)
+        if self.expires_in is not None:
+            check_expiry(self.expires_in)
+        if self.unique_key is not None:
+            check_key("unique_key", self.unique_key)
         for name in ("retry_delay_seconds", "retry_backoff_max"):
             if (seconds := getattr(self, name)) is not None:
                 check_delay(name, seconds)

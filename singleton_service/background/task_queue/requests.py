@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from . import checks
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .handlers import Handler
+    from .policy import Policy
 
 DEFAULT_QUEUE = "default"
 DEFAULT_MAX_RETRIES = 3
@@ -60,6 +61,8 @@ def prepare(
         payload = handler.form.dump(payload)
     payload_json = checks.encode_payload(payload, max_payload_bytes)
     policy = handler.policy if handler else None
+    if policy and (policy.expires_in is not None or policy.unique_key is not None):
+        request = _with_bounds(request, policy)
     max_retries = request.max_retries
     if max_retries is None:
         max_retries = policy.max_retries if policy and policy.max_retries is not None else DEFAULT_MAX_RETRIES
@@ -90,6 +93,14 @@ def prepare(
     )
     uid = new_uid(priority) if request.task_id is None else given_uid(request.task_id)
     return PreparedTask(check_queue(queue), uid, _when(request), body, checks.check_durability(request.durability))
+
+
+def _with_bounds(request: TaskRequest, policy: Policy) -> TaskRequest:
+    return replace(
+        request,
+        expires_in=policy.expires_in if request.expires_in is None else request.expires_in,
+        unique_key=policy.unique_key if request.unique_key is None else request.unique_key,
+    )
 
 
 def _when(request: TaskRequest) -> bytes:

@@ -47,7 +47,10 @@ class TaskHandler(BaseService):
     name: ClassVar[str | None] = None
     queue: ClassVar[str | None] = None
     priority: ClassVar[TaskPriority | None] = None
+    timeout: ClassVar[float | None] = None
     max_retries: ClassVar[int | None] = None
+    expires_in: ClassVar[float | None] = None
+    unique_key: ClassVar[str | None] = None
     retry_delay_seconds: ClassVar[float | None] = None
     retry_backoff: ClassVar[bool | float | None] = None
     retry_backoff_max: ClassVar[float | None] = None

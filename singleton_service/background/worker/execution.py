@@ -145,7 +145,10 @@ class Execution:
             self._fail(job, error, handler.policy, fields["m"], type(error).__name__, text)
         else:
             job.run_s = time.perf_counter() - began
-            self._take(job, result, handler.policy, fields["m"])
+            if isinstance(result, (TaskResult, dict)):
+                self._take(job, result, handler.policy, fields["m"])
+            else:
+                self._complete(job, result)
         finally:
             running_lease.reset(here)
 
@@ -156,7 +159,7 @@ class Execution:
         job.ending, job.report = Ending.BURY, encode_error(_now(), type(error).__name__, message, None)
         logger.error("task %s (%s) failed for good: %s", job.lease.id, job.name, message)
 
-    def _take(self, job: Job, result: Any, policy: Policy, max_retries: int) -> None:
+    def _take(self, job: Job, result: TaskResult | dict[Any, Any], policy: Policy, max_retries: int) -> None:
         failure = returned_failure(result)
         if failure is None:
             self._complete(job, result.result if isinstance(result, TaskResult) else result)

@@ -10,7 +10,7 @@ import pytest
 from singleton_service import BaseService, graph, guarded, requires
 from singleton_service._operations import state
 from singleton_service.background.task_queue import TaskHandler, TaskPriority, TaskQueueService, task
-from singleton_service.background.task_queue.policy import Policy
+from singleton_service.background.task_queue.policy import OPTIONS, Policy, PolicyOptions
 
 if TYPE_CHECKING:
     from singleton_service.background.task_queue.handlers import HandlerRegistry
@@ -50,6 +50,11 @@ def test_a_class_registers_when_it_is_defined_with_its_policy(handlers: HandlerR
     assert policy.on_error is not None
     assert policy.on_error(None, OSError()) == "Nightly"  # type: ignore[arg-type]
     assert handlers["Nightly"].form is not None
+
+
+def test_the_attributes_are_the_options_of_a_task() -> None:
+    assert set(OPTIONS) == {name for name in TaskHandler.__annotations__ if name[0] != "_"} - {"abstract", "name"}
+    assert set(OPTIONS) == set(PolicyOptions.__annotations__)
 
 
 def test_the_name_may_be_said_and_is_not_inherited(handlers: HandlerRegistry) -> None:
