@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .scenarios import bad_lines, cancelling, dying_servers, lost_workers, odd_servers, soak, wake_ups
+from .scenarios import bad_lines, cancelling, dying_servers, limits, lost_workers, odd_servers, soak, wake_ups
 
 if TYPE_CHECKING:
     from .run import Scenario
@@ -15,6 +15,7 @@ _ALL: tuple[Scenario, ...] = (
     lost_workers.only_the_heartbeat_blocked,
     lost_workers.poison,
     lost_workers.terminated,
+    limits.limits_under_kills,
     bad_lines.enqueue_answers_lost,
     bad_lines.fetch_answers_lost,
     bad_lines.acknowledge_answers_lost,

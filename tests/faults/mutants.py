@@ -171,6 +171,14 @@ MUTANTS = (
         "ends that counted were called refused",
     ),
     Mutant(
+        "no more of a limit key run than may",
+        f"{_QUEUE}/lua/include/turns.lua",
+        'return most == 0 or tonumber(redis.call("HGET", turns, "n" .. key) or "0") < most',
+        "return true",
+        "limits_under_kills",
+        "tasks of a key ran at once where",
+    ),
+    Mutant(
         "only who holds a task reports on it",
         f"{_QUEUE}/lua/progress.lua",
         'if redis.call("HGET", running, uid) == ARGV[i + 1] then',

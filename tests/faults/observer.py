@@ -38,7 +38,18 @@ def described(task: Task) -> dict[str, Any]:
 def answer(question: str) -> Any:
     """Answer one question; None while the server is away."""
     try:
-        return all_tasks() if question == "tasks" else TaskQueueService.get_queue_stats()
+        match question.split():
+            case ["tasks"]:
+                return all_tasks()
+            case ["running"]:
+                # One page, so one moment.
+                return [task.limit_key for task in TaskQueueService.list_tasks(status="running", limit=1000).tasks]
+            case ["limit", most, most_per_key]:
+                TaskQueueService.set_queue_limits("default", max_running=int(most))
+                TaskQueueService.set_key_limits("default", max_running=int(most_per_key))
+                return True
+            case _:
+                return TaskQueueService.get_queue_stats()
     except QueueUnavailableError:
         return None
 

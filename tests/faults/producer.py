@@ -36,6 +36,7 @@ class Order:
         cancelled: the share of calls whose tasks are cancelled up to *cancel_after_ms* later.
         wait_s: after each call wait so long for the results, then up to *pause_ms*.
         padding: bytes added to each payload.
+        tenants: so many limit keys take turns, 0 for none.
         give_up_after_s: how long a call with ids of its own is repeated.
     """
 
@@ -56,6 +57,7 @@ class Order:
     wait_s: float = 0
     pause_ms: float = 0
     padding: int = 0
+    tenants: int = 0
     seed: int = 1
     give_up_after_s: float = 60
 
@@ -128,14 +130,21 @@ class Producer:
         payload: dict[str, Any] = {"n": number, "ms": takes_ms}
         if order.padding:
             payload["padding"] = "x" * order.padding
-        return TaskRequest(order.name, payload, delay_s, task_id=f"own-{number}" if has_own_ids else None)
+        return TaskRequest(
+            order.name,
+            payload,
+            delay_s,
+            limit_key=f"tenant-{number % order.tenants}" if order.tenants else None,
+            task_id=f"own-{number}" if has_own_ids else None,
+        )
 
 
 def _enqueue(requests: list[TaskRequest]) -> list[str]:
     if len(requests) > 1:
         return TaskQueueService.enqueue_many(requests)
     (one,) = requests
-    return [TaskQueueService.enqueue_task(one.name, one.payload, one.delay_seconds, task_id=one.task_id)]
+    key, task_id = one.limit_key, one.task_id
+    return [TaskQueueService.enqueue_task(one.name, one.payload, one.delay_seconds, limit_key=key, task_id=task_id)]
 
 
 if __name__ == "__main__":
