@@ -35,12 +35,17 @@ def join_all(workers: Iterable[AbstractWorker], timeout_s: float | None) -> bool
             raise RuntimeError(f"worker {life.worker.name!r} cannot wait for its own end: just return from its main()")
     if _wait_for(lives, timeout_s):
         return True
-    broken_off = [life for life in _alive(lives) if life.interrupt()]
+    broken_off = [life for life in _alive(lives) if _interrupt(life)]
     if not _wait_for(broken_off, INTERRUPTED_S):
         for life in _alive(broken_off):
             life.kill()
         _wait_for(broken_off, KILLED_S)
     return False
+
+
+def _interrupt(life: Life) -> bool:
+    with life.worker._lock:  # not amid its start
+        return life.interrupt()
 
 
 def _wait_for(lives: Iterable[Life], timeout_s: float | None) -> bool:

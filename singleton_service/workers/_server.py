@@ -171,8 +171,9 @@ class Server:
                 return outcomes[0]
         logger.warning("%s: %s received again, leaving at once", self.name, signal.Signals(number).name)
         for worker in self._workers:
-            if worker._life is not None:
-                worker._life.kill()
+            with worker._lock:  # not amid its start
+                if worker._life is not None:
+                    worker._life.kill()
             _endings.forget(worker)
         return False
 

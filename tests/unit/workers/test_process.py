@@ -411,3 +411,19 @@ def test_a_forked_child_of_the_parent_leaves_without_touching_the_workers(
         process.returncode,
         [line for line in said.splitlines() if "fork()" not in line and "os.fork" not in line],
     ) == (0, [])
+
+
+def test_an_end_that_comes_amid_the_start_is_the_end(
+    journal: Journal, until: Callable[..., Any], in_thread: Callable[[Callable[[], Any]], threading.Thread]
+) -> None:
+    worker = ToldProcess(journal)
+    for starts in range(1, 6):
+
+        def end(starts: int = starts) -> None:
+            until(lambda: worker.starts == starts)
+            worker.join(0)
+
+        thread = in_thread(end)
+        worker.start()
+        thread.join(PATIENCE_S)
+        assert not worker.is_alive
