@@ -20,7 +20,7 @@ from .feeds import Feeds
 from .in_hand import InHand
 from .job import Ending
 from .lookahead import HORIZON_S, Lookahead
-from .reports import Report, releases_of, reports_of
+from .outbox import Outbox
 from .wakeup import WakeUp
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Dispatcher:
         self._pool: ThreadPool
         self._lookahead: Lookahead
         self._in_hand: InHand
-        self._pending: list[Report] = []
+        self._outbox = Outbox(client, heartbeat.leases, counters)
         self._last_refusal = ""
         self._failures = 0
         self._last_queue = order.names[0]
@@ -140,8 +140,8 @@ class Dispatcher:
             beating, beat = self._beats.popleft()
             if beat.next_ms is not None:
                 self._feeds.due_in(beating, beat.next_ms / 1000, now)
-        if not self._pending:
-            self._pending = self._collect()
+        if not self._outbox:
+            self._collect()
         stop_by = self._stop_by
         if stop_by is not None:
             self._hand_back(self._pool.take_back())
@@ -152,7 +152,7 @@ class Dispatcher:
         room = 0 if stop_by is not None else self._room(queue)
         if room == 0:
             queue = None
-        if self._pending or begun or queue:
+        if self._outbox or begun or queue:
             self._exchange(begun, queue, room, now)
             self._failures = 0
             return
@@ -204,7 +204,7 @@ class Dispatcher:
     # One round trip
 
     def _exchange(self, begun: list[Lease], queue: str | None, room: int, now: float) -> None:
-        commands: list[Command] = [report.command() for report in self._pending]
+        commands = self._outbox.commands()
         by_queue: dict[str, list[Lease]] = {}
         for lease in begun:
             by_queue.setdefault(lease.queue, []).append(lease)
@@ -221,8 +221,8 @@ class Dispatcher:
         for name, has_token in zip(unheard, replies[first:], strict=True):
             if has_token:
                 self._feeds.hope(name)
-        reports, self._pending = self._pending, []
-        self._settle(reports, replies)
+        self._client.outage.over()
+        self._outbox.settle(replies)
 
     def _fetch(self, commands: list[Command], queue: str, room: int) -> list[Any]:
         """Send *commands* and a fetch, start what it brings, and return the replies to the commands."""
@@ -250,29 +250,18 @@ class Dispatcher:
             self._in_hand.add(fetched.leases, idle)
         return replies
 
-    def _settle(self, reports: list[Report], replies: list[Any]) -> None:
-        """Take note of what the server said to the reports."""
-        self._client.outage.over()
-        for report, reply in zip(reports, replies, strict=False):
-            self._leases.drop(report.leases)
-            refused = report.count(reply, self._counters)
-            for job in refused:
-                logger.warning(
-                    "task %s (%s) is not this worker's any more; its outcome was refused", job.lease.id, job.name
-                )
-
     # Jobs
 
-    def _collect(self) -> list[Report]:
+    def _collect(self) -> None:
         jobs = self._in_hand.collect(MAX_BATCH, _MAX_REPORT_BYTES)
         if jobs:
             self._moved_at = time.monotonic()
             self._lookahead.saw([job.run_s for job in jobs if job.ending is not Ending.HOLD])
-        return reports_of(jobs, self._client)
+        self._outbox.report(jobs)
 
     def _hand_back(self, jobs: list[Job]) -> None:
         self._in_hand.let_go(jobs)
-        self._pending += releases_of(jobs, self._client)
+        self._outbox.release(jobs)
 
     def _cut_off_running(self) -> None:
         running = self._in_hand.unfinished()
@@ -288,19 +277,17 @@ class Dispatcher:
     def _has_ended(self) -> bool:
         if self._stop_by is None:
             return False
-        if not len(self._in_hand) and not self._pending:
+        if not len(self._in_hand) and not self._outbox:
             return True
         if self._failures > 0 and time.monotonic() >= self._stop_by:
             # The server is away and the time is over: the leases end by themselves, and the tasks run again.
-            unsaid = sum(len(report.jobs) for report in self._pending if report.ending is not Ending.RELEASE)
-            self.cut_off += len(self._in_hand) + unsaid
+            self.cut_off += len(self._in_hand) + self._outbox.unsaid
             return True
         return False
 
     def _lost_server(self, error: QueueUnavailableError) -> None:
         self._client.outage.noticed(error)
-        for report in self._pending:
-            report.again = True
+        self._outbox.doubt()
         self._wake_up.disarm()
         self._feeds.hope_all()
         self._pause()
@@ -314,20 +301,7 @@ class Dispatcher:
             logger.error("%s", error)
         for queue in self._feeds.queues:
             self._heartbeat.doubt(queue)
-        self._pending = [single for report in self._pending for single in report.split()]
-        while self._pending:
-            single = self._pending[0]
-            single.again = True
-            try:
-                replies = self._link.run([single.command()])
-            except QueueUnavailableError:
-                break
-            except TaskQueueError:
-                logger.exception("the outcome of task %s can't be stored; the task runs again", single.jobs[0].lease.id)
-                self._leases.drop(single.leases)
-            else:
-                self._settle([single], replies)
-            del self._pending[0]
+        self._outbox.send_one_by_one(self._link)
         self._pause()
 
     def _pause(self) -> None:
