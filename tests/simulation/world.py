@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from .network import Changes
 
 _LEASE_S = 2.0
-_LONGEST_DRAIN_S = 90.0
+# One thread may have all of them to do, three seconds each.
+_LONGEST_DRAIN_S = 300.0
 _LOOK_EVERY_S = 0.5
 _MOST_RETRIES = 2
 _BURIED = "worker lost 3 times"
