@@ -6,17 +6,20 @@ import asyncio
 import threading
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from singleton_service.background.task_queue import (
     Task,
+    TaskCancelledError,
     TaskFailedError,
     TaskInterrupted,
     TaskQueueService,
     TaskStatus,
     TaskTimeoutError,
+    current_task,
 )
 from singleton_service.background.worker import WorkerService
 
@@ -170,6 +173,43 @@ def test_a_coroutine_that_blocks_the_loop_is_given_up_too(
     finally:
         is_over.set()
     until(lambda: "was dropped" in caplog.text)
+
+
+@pytest.mark.parametrize("handler", [spin, doze])
+def test_a_running_task_that_is_cancelled_is_interrupted_and_ends_as_cancelled(
+    queue: Queue, handler: Callable[..., Any], until: Callable[..., Any]
+) -> None:
+    queue.register_handler("long", handler)
+    WorkerService.start_workers(1)
+    task_id = queue.enqueue_task("long")
+    until(lambda: WorkerService.get_worker_stats()["busy_workers"] == 1)
+    assert queue.cancel_task(task_id)
+    with pytest.raises(TaskCancelledError):
+        queue.get_result(task_id, timeout=PATIENCE_S)
+    queue.register_handler("add", lambda payload: payload["a"] + 1)
+    assert queue.get_result(queue.enqueue_task("add", {"a": 1}), timeout=PATIENCE_S) == 2
+
+
+def test_a_handler_can_ask_whether_it_was_told_to_end_and_when_it_will_be(queue: Queue) -> None:
+    seen: list[Any] = []
+
+    def handler(_payload: dict[str, Any]) -> None:
+        task = current_task()
+        assert task is not None
+        seen.extend([task.is_cancelled, task.deadline])
+        try:
+            spin({})
+        finally:
+            seen.append(task.is_cancelled)
+
+    queue.register_handler("long", handler, max_retries=0)
+    WorkerService.start_workers(1)
+    before = datetime.now(UTC)
+    with pytest.raises(TaskFailedError):
+        queue.get_result(queue.enqueue_task("long", timeout=SHORT_S), timeout=PATIENCE_S)
+    was_cancelled, deadline, is_cancelled = seen
+    assert (was_cancelled, is_cancelled) == (False, True)
+    assert before < deadline < datetime.now(UTC)
 
 
 @pytest.mark.parametrize(

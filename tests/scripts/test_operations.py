@@ -53,6 +53,20 @@ def test_cancelling_what_has_ended_or_never_was_changes_nothing(station: Station
     assert station.dump() == before
 
 
+def test_a_worker_hears_with_every_beat_which_of_its_tasks_are_to_be_cancelled(
+    station: Station, worker: Worker
+) -> None:
+    other = station.worker("other")
+    worker.put(2)
+    (mine,), (foreign,) = worker.take(1), other.take(1)
+    assert (worker.beat().cancelled, other.beat().cancelled) == ([], [])
+    assert worker.cancel(mine.uid, foreign.uid) == b"22"
+    for _ in range(2):
+        assert (worker.beat().cancelled, other.beat().cancelled) == ([mine.uid], [foreign.uid])
+    worker.release(mine)
+    assert (worker.beat().cancelled, other.beat().cancelled) == ([], [foreign.uid])
+
+
 HANDED_BACK: list[Callable[[Worker, Lease], object]] = [
     lambda worker, lease: worker.retry(lease, delay_ms=0),
     lambda worker, lease: worker.release(lease),

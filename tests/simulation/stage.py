@@ -45,6 +45,7 @@ class Actor:
         self.waits = 0
         self.is_over = False
         self.end: list[Actor] = []
+        self.thrown: type[BaseException] | None = None
         process.actors.append(self)
 
 
@@ -62,6 +63,7 @@ class Stage:
         self._events: list[tuple[float, int, Actor | Callable[[], object], int]] = []
         self._numbers = itertools.count()
         self._threads: list[threading.Thread] = []
+        self._actors: list[Actor] = []
         self.director = Actor(Process("director"), lambda: None, "director")
         self._current = self.director
 
@@ -77,6 +79,7 @@ class Stage:
     def spawn(self, process: Process, run: Callable[[], object], name: str) -> Actor:
         """Start a thread; its first turn comes as soon as others wait."""
         actor = Actor(process, run, name)
+        self._actors.append(actor)
         thread = threading.Thread(target=self._live, args=(actor,), name=f"simulated-{name}", daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -102,6 +105,16 @@ class Stage:
         self._current = me
         if me.process.is_dead:
             raise Killed
+        if me.thrown is not None:
+            thrown, me.thrown = me.thrown, None
+            raise thrown
+
+    def throw(self, actor_id: int, kind: type[BaseException] | None) -> None:
+        """Have a thread that waits raise an exception; None takes back what it has not raised yet."""
+        actor = next(one for one in self._actors if id(one) == actor_id)
+        actor.thrown = kind
+        if kind is not None:
+            self.wake(actor)
 
     def wake(self, actor: Actor) -> None:
         """Let a thread that waits go on now."""

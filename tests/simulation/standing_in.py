@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from singleton_service.background.task_queue import client, consuming, heartbeat, ids, leases, outage, requests
-from singleton_service.background.worker import crew, dispatcher, execution, pool, wakeup
+from singleton_service.background.worker import crew, dispatcher, execution, pool, seat, time_limits, wakeup
 
 if TYPE_CHECKING:
     import random
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .network import Connection
     from .stage import Actor, Stage
 
-_ASK_THE_TIME = (client, consuming, heartbeat, ids, requests, dispatcher, pool, execution, wakeup)
+_ASK_THE_TIME = (client, consuming, heartbeat, ids, requests, dispatcher, pool, execution, time_limits, wakeup)
 
 
 class Waiting:
@@ -93,6 +93,28 @@ class Lock:
         self.release()
 
 
+class Condition:
+    """threading.Condition: between two waits nobody else has a turn, so there is nothing to lock."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._waiting = Waiting(stage)
+        self._is_notified = False
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def notify(self) -> None:
+        self._is_notified = True
+        self._waiting.look()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._is_notified = False
+        return self._waiting.until(lambda: self._is_notified, timeout)
+
+
 class Inbox:
     """queue.SimpleQueue."""
 
@@ -150,6 +172,10 @@ class Thread:
     def start(self) -> None:
         self._actor = self._stage.spawn(self._stage.here, self._run, f"{self._stage.here.name}-{self.name}")
 
+    @property
+    def ident(self) -> int | None:
+        return None if self._actor is None else id(self._actor)
+
     def is_alive(self) -> bool:
         return self._actor is not None and not self._actor.is_over
 
@@ -200,11 +226,20 @@ def standing_in(stage: Stage, chance: random.Random) -> Iterator[None]:
         return lambda *args, **named: kind(stage, *args, **named)
 
     clock = Clock(stage)
-    threads = _Module(threading, Event=of_stage(Event), Lock=of_stage(Lock), Thread=of_stage(Thread))
+    threads = _Module(
+        threading,
+        Condition=of_stage(Condition),
+        Event=of_stage(Event),
+        Lock=of_stage(Lock),
+        Thread=of_stage(Thread),
+    )
+    idents = _Module(threading, get_ident=lambda: id(stage._current))
     noise = _Module(os, urandom=chance.randbytes)
     replaced: list[tuple[Any, str, Any]] = [
         *((module, "time", clock) for module in _ASK_THE_TIME),
-        *((module, "threading", threads) for module in (leases, heartbeat, dispatcher, pool, crew)),
+        *((module, "threading", threads) for module in (leases, heartbeat, dispatcher, pool, crew, time_limits)),
+        (seat, "threading", idents),
+        (seat, "_throw", stage.throw),
         (pool, "SimpleQueue", of_stage(Inbox)),
         (wakeup, "Bell", of_stage(Bell)),
         (ids, "os", noise),

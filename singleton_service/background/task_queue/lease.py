@@ -21,10 +21,25 @@ class Lease:
         retry_count: retries so far.
         crashes: how often the task went down with its worker.
         context: where it was fetched, for finishing it by id alone.
+        ends_at: when the time limit of its handler is over, seconds since 1970; None without one.
+        is_cancelled: its handler was told to end, by its time limit or a cancel.
         account: what was reported of its progress; None as long as nothing was.
     """
 
-    __slots__ = ("account", "body", "context", "crashes", "fence", "queue", "retry_count", "token", "uid", "worker")
+    __slots__ = (
+        "account",
+        "body",
+        "context",
+        "crashes",
+        "ends_at",
+        "fence",
+        "is_cancelled",
+        "queue",
+        "retry_count",
+        "token",
+        "uid",
+        "worker",
+    )
 
     def __init__(  # noqa: PLR0913 - one per field
         self,
@@ -46,6 +61,8 @@ class Lease:
         self.retry_count = retry_count
         self.crashes = crashes
         self.context: object = None
+        self.ends_at: float | None = None
+        self.is_cancelled = False
         self.account: Account | None = None
 
     @property

@@ -34,8 +34,9 @@ class Managing(Opened):
     def cancel_task(cls, task_id: str) -> bool:
         """Cancel a task that has not ended; False when it has, or nobody knows it.
 
-        One that does not run is cancelled when this returns. One that runs is not interrupted: it is not run again,
-        so it ends as cancelled if its attempt fails or is handed back, and as completed if it completes.
+        One that does not run is cancelled when this returns. One that runs is not run again, and its worker interrupts
+        its handler within a second, as at the end of its time limit: it ends as cancelled when its handler does, or as
+        completed if that completes all the same. In a loop with `get_next_task()` nobody interrupts it.
         """
         parts = split_id(task_id)
         if parts is None:

@@ -44,11 +44,19 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What a heartbeat brought back. `next_ms`: until there is work, 0 for now; None when none is in sight."""
+    """What a heartbeat brought back.
+
+    Attributes:
+        owned: how many tasks the server counts for this worker.
+        next_ms: until there is work, 0 for now; None when none is in sight.
+        lost_workers: those whose lease has ended.
+        cancelled: uids of tasks of this worker that are to be cancelled.
+    """
 
     owned: int
     next_ms: int | None
     lost_workers: list[str]
+    cancelled: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +218,13 @@ class Protocol:
     @staticmethod
     def beaten(reply: list[Any]) -> Beat:
         """Read the answer of a heartbeat."""
-        owned, next_ms, *lost = reply
-        return Beat(owned, next_ms if next_ms >= 0 else None, [worker.decode() for worker in lost])
+        owned, next_ms, lost, cancelled = reply
+        return Beat(
+            owned,
+            next_ms if next_ms >= 0 else None,
+            [worker.decode() for worker in lost],
+            [uid.decode() for uid in cancelled],
+        )
 
     def recover(self, lost_worker: str, error: bytes) -> Command:
         """Hand on what a dead worker held, a page at a time: handed on, buried, left (-1: it lives)."""

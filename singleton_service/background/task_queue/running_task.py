@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from .codec import leased_task
@@ -11,8 +12,7 @@ from .current import running_lease
 from .service import TaskQueueService
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
+    from .lease import Lease
     from .records import Task
 
 
@@ -23,7 +23,7 @@ def current_task() -> CurrentTask | None:
     of one's own with `get_next_task()` there is none: the task is at hand there.
     """
     lease = running_lease.get()
-    return None if lease is None else CurrentTask(leased_task(lease), lease.fence)
+    return None if lease is None else CurrentTask(leased_task(lease), lease.fence, lease)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class CurrentTask:
 
     task: Task
     fence: int
+    _lease: Lease = field(repr=False)
 
     @property
     def id(self) -> str:
@@ -63,6 +64,20 @@ class CurrentTask:
     def scheduled_for(self) -> datetime | None:
         """The instant for which a schedule made it, aware UTC; None when it was enqueued otherwise."""
         return self.task.scheduled_for
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the time limit of this attempt is over, aware UTC; None without a limit."""
+        ends_at = self._lease.ends_at
+        return None if ends_at is None else datetime.fromtimestamp(ends_at, UTC)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether this attempt was told to end, because its time is over or the task was cancelled.
+
+        For code that catches what interrupts it, and for threads of its own that a handler waits for.
+        """
+        return self._lease.is_cancelled
 
     def progress(self, percent: float, message: str = "") -> bool:
         """Say how far it has come, as `TaskQueueService.update_progress` does; from any thread.

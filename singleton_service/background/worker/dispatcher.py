@@ -140,6 +140,8 @@ class Dispatcher:
             beating, beat = self._beats.popleft()
             if beat.next_ms is not None:
                 self._feeds.due_in(beating, beat.next_ms / 1000, now)
+            if beat.cancelled:
+                self._in_hand.cancel(beating, beat.cancelled)
         if not self._outbox:
             self._collect()
         stop_by = self._stop_by
@@ -314,6 +316,6 @@ class Dispatcher:
 
     def _hear(self, queue: str, beat: Beat) -> None:
         """Called by the heartbeat's thread."""
-        if beat.next_ms is not None:
+        if beat.next_ms is not None or beat.cancelled:
             self._beats.append((queue, beat))
             self.ring()

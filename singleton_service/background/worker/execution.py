@@ -128,6 +128,7 @@ class Execution:
         began = time.perf_counter()
         if (limit_s := _limit_s(fields, handler.policy)) is not None:
             job.deadline = time.monotonic() + limit_s
+            lease.ends_at = time.time() + limit_s
         try:
             result = seat.call(job, call, fields["p"])
             if inspect.isawaitable(result):

@@ -90,6 +90,16 @@ class InHand:
                 begun.append(job.lease)
         return begun
 
+    def cancel(self, queue: str, uids: Iterable[str]) -> None:
+        """Interrupt these tasks where they run; those that wait for a thread won't be begun.
+
+        To be said again until they end: one may begin just now.
+        """
+        told = set(uids)
+        for job in self._jobs.values():
+            if job.lease.queue == queue and job.lease.uid in told and job.ending is None:
+                self._pool.cancel(job)
+
     def let_go(self, jobs: Sequence[Job]) -> None:
         """Let go of jobs that have not ended: whatever comes of them is dropped."""
         for job in jobs:

@@ -12,7 +12,7 @@ from collections import deque
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from .seat import Seat
+from .seat import Order, Seat
 from .time_limits import TimeLimits
 
 if TYPE_CHECKING:
@@ -52,6 +52,13 @@ class ThreadPool:
     def submit(self, job: Job) -> None:
         """Have a job run by the next free thread, first come first served."""
         self._inbox.put(job)
+
+    def cancel(self, job: Job) -> None:
+        """Interrupt the job if its handler runs here; if it has not begun, it won't be."""
+        if job.has_begun:
+            self._limits.interrupt(job)
+        else:
+            job.order = Order.CANCEL
 
     def take_back(self) -> list[Job]:
         """Return the jobs that no thread has taken yet; they won't run here."""

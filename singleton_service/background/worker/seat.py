@@ -150,6 +150,7 @@ class Seat:
             return False
         self._struck_at = now
         job.order = order
+        job.lease.is_cancelled = True
         if self._cancel is not None:
             self._cancel()
         else:

@@ -7,6 +7,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from .seat import Order
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -39,6 +41,12 @@ class TimeLimits:
                     self._thread = threading.Thread(target=self._keep_time, name="worker-time-limits", daemon=True)
                     self._thread.start()
                 self._changed.notify()
+
+    def interrupt(self, job: Job) -> None:
+        """Interrupt a job that was cancelled, once, if it sits in one of the seats; it has the same grace to end."""
+        now = time.monotonic()
+        if any(seat.interrupt(job, Order.CANCEL, now) for seat in self._seats):
+            self.expect(now + self._grace_s)
 
     def stop(self) -> None:
         """Interrupt nobody any more."""

@@ -1,15 +1,16 @@
 -- Renew all leases of a worker at once, and tell it what it should know.
 --
--- keys:    ready[4] suspects due held running owned workers wake body attempts errors reasons expiry progress unique unique_of results finished kept dead settings full counters waiters waiting line_of turns
+-- keys:    ready[4] suspects due held running owned workers wake body attempts errors reasons expiry progress unique unique_of results finished kept dead settings full counters waiters waiting line_of turns cancels
 -- args:    worker lease_ms result_ttl_ms max_results failed_ttl_ms max_failed ended_channel
--- returns: number of tasks it owns, ms until there is work (0: now, -1: none in sight), then workers whose lease ended
+-- returns: number of tasks it owns, ms until there is work (0: now, -1: none in sight), workers whose lease ended, those of
+--          its tasks that are to be cancelled (told again with every beat)
 --
 -- Ends what has expired and forgets what was kept long enough, a bounded lot a beat. Heals a wake-up token that was lost
 -- with the dispatcher that took it.
 -- Begins with a delete, so a full server takes no lease from whoever is at work.
 -- include: time batch tally wake limits lines turns traits expired sight unique records keeping graves unstarted endings
 
-local SWEPT = 100
+local SWEPT, TOLD = 100, 100
 
 local now_ms, now_us = server_time()
 redis.call("ZREM", workers, worker)
@@ -38,8 +39,14 @@ if next_ms == 0 then
     wake_one()
 end
 
-local answer = { redis.call("HLEN", owned), next_ms }
-for _, dead in ipairs(redis.call("ZRANGE", workers, "-inf", "(" .. digits(now_ms), "BYSCORE", "LIMIT", 0, 10)) do
-    answer[#answer + 1] = dead
+local orders = {}
+if redis.call("EXISTS", cancels) == 1 then
+    -- At random, so that where there are more, each has its turn.
+    for _, uid in ipairs(redis.call("HRANDFIELD", cancels, TOLD)) do
+        if string.match(redis.call("HGET", running, uid) or "", "^%d+|(.*)$") == worker then
+            orders[#orders + 1] = uid
+        end
+    end
 end
-return answer
+local lost = redis.call("ZRANGE", workers, "-inf", "(" .. digits(now_ms), "BYSCORE", "LIMIT", 0, 10)
+return { redis.call("HLEN", owned), next_ms, lost, orders }
