@@ -185,3 +185,14 @@ def test_a_thousand_are_released_at_once(station: Station, worker: Worker) -> No
     names = worker.put(1000)
     assert worker.release(*worker.take(1000)) == b"1" * 1000
     assert station.check().lists["ready:1"] == names
+
+
+def test_a_large_fetch_makes_tables_of_its_leases_and_leaves_nothing_else_there(
+    station: Station, worker: Worker
+) -> None:
+    worker.put(100)
+    leases = worker.take(100)
+    keys = worker.speak.keys
+    for hash_name in ("running", "owned"):
+        assert station.raw(b"OBJECT", b"ENCODING", keys.key(hash_name)) == b"hashtable"
+        assert station.raw(b"HLEN", keys.key(hash_name)) == len(leases) == 100

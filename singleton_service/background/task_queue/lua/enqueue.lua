@@ -13,7 +13,7 @@
 -- item: never what is there already, or takes another's place.
 -- A uid that begins with "=" was given by the caller or a schedule and is remembered in `seen`.
 -- Invariant: a uid in ready or due has a body. The first write is the HSET, so a full server refuses cleanly.
--- include: time batch tally version ready wake limits lines turns traits expired unique records keeping unstarted endings
+-- include: time batch tables tally version ready wake limits lines turns traits expired unique records keeping unstarted endings
 
 local number = redis.call("HGET", settings, "protocol")
 if is_newer(number) then

@@ -9,9 +9,9 @@
 -- Invariant: a uid leaves a ready list only for `running` (or because it has no body: a tombstone).
 -- A paused queue gives nothing, one with limits no more than they allow. What has expired ends here instead of running.
 -- Its first write is a delete, so a full server can still be drained.
--- include: time batch tally gauges ages version ready wake limits lines turns traits expired sight attempts unique records keeping unstarted endings
+-- include: time batch tables tally gauges ages version ready wake limits lines turns traits expired sight attempts unique records keeping unstarted endings
 
-local PROMOTED, ROUNDS, PACE_KEPT_MS = 100, 100, 1000
+local PROMOTED, ROUNDS, PACE_KEPT_MS, MANY = 100, 100, 1000, 32
 -- Ends take when there are that many bytes. It begins with small portions, so that large bodies can't come to much more:
 -- an answer of hundreds of MiB would hold up everybody else.
 local ENOUGH_BYTES, FIRST_PORTION, LARGEST_PORTION = 4 * 1024 * 1024, 4, 64
@@ -173,6 +173,17 @@ end
 
 redis.call("ZADD", workers, digits(now_ms + lease_ms), worker)
 
+local function put(hash, fields)
+    local are_many = #uids >= MANY
+    if are_many then
+        fields[#fields + 1], fields[#fields + 2] = FILLER, TOO_LONG
+    end
+    in_chunks("HSET", hash, fields)
+    if are_many then
+        redis.call("HDEL", hash, FILLER)
+    end
+end
+
 local fence = digits(math.max(tonumber(last_fence or "0") + 1, now_us))
 local leases, index = {}, {}
 for n, uid in ipairs(uids) do
@@ -181,8 +192,8 @@ for n, uid in ipairs(uids) do
 end
 if #uids > 0 then
     redis.call("HSET", settings, "fence", fence)
-    in_chunks("HSET", running, leases)
-    in_chunks("HSET", owned, index)
+    put(running, leases)
+    put(owned, index)
     if limits then
         local _, every_us = parts_of(limits)
         if every_us > 0 then

@@ -3,7 +3,7 @@
 -- keys:    body ready[4] suspects due held attempts errors reasons expiry progress unique unique_of results finished kept counters waiters waiting line_of wake turns settings
 -- args:    result_ttl_ms max_results limit ended_channel
 -- returns: how many were cancelled, whether there may be more
--- include: time batch tally wake limits lines turns traits unique records keeping unstarted endings
+-- include: time batch tables tally wake limits lines turns traits unique records keeping unstarted endings
 
 local now_ms = server_time()
 local ended, seen_here = {}, 0

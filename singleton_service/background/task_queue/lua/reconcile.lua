@@ -7,7 +7,7 @@
 --
 -- A fetch whose answer was lost leaves such leases. The items are what the worker does hold; it must have no fetch
 -- under way. `owned` is at most what one process holds, so reading it whole is bounded.
--- include: time batch tally ready wake limits lines turns room attempts traits unique records keeping unstarted endings orders back
+-- include: time batch tables tally ready wake limits lines turns room attempts traits unique records keeping unstarted endings orders back
 
 local now_ms = server_time()
 local known = {}

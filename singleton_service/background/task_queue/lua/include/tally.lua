@@ -1,5 +1,5 @@
 -- Counting what happens: since the queue began, by the minute for an hour, by the hour for a day. Fields of `counters`:
--- "completed", "completed:m29" in the 29th minute since 1970, "completed:h1". Needs keys: counters; include: time batch.
+-- "completed", "completed:m29" in the 29th minute since 1970, "completed:h1". Needs keys: counters; include: time batch tables.
 local MINUTES, HOURS, DAYS = 60, 24, 2
 
 -- With the first of a kind in a minute the fields of times long gone go, so there are never more than so many; minutes are
@@ -20,6 +20,7 @@ local function forget_times(minute)
         end
     end
     in_chunks("HDEL", counters, gone)
+    make_table(counters)
 end
 
 local function tally(kind, number, now_ms)
