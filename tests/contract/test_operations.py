@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -163,6 +164,18 @@ def test_a_purged_queue_is_empty_and_what_ran_goes_on(queue: Queue) -> None:
     assert (stats["pending_tasks"], stats["delayed_tasks"], stats["tasks_cancelled"]) == (0, 0, 1500)
     assert status(queue, ids[5]) is TaskStatus.CANCELLED
     assert queue.complete_task(running)
+
+
+def test_a_task_says_when_it_is_not_wanted_any_more(queue: Queue) -> None:
+    before = datetime.now(UTC)
+    ids = [queue.enqueue_task("x", expires_in=3600), queue.enqueue_task("x")]
+    wanted, unlimited = (queue.get_task_status(task_id) for task_id in ids)
+    assert wanted is not None
+    assert unlimited is not None
+    assert wanted.expires_at is not None
+    assert abs(wanted.expires_at - before - timedelta(hours=1)) < timedelta(minutes=1)
+    assert unlimited.expires_at is None
+    assert [task.expires_at for task in queue.list_tasks().tasks if task.id == ids[0]] == [wanted.expires_at]
 
 
 def test_an_expired_task_is_expired_for_every_reader_and_never_runs(queue: Queue, until: Any) -> None:

@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 def test_a_task_is_seen_in_every_state_it_passes(station: Station, worker: Worker) -> None:
     uid = new_uid(1)
     blob = body(uid)
-    assert worker.status(uid) == [[b"unknown", b"", b"", b"", b"", b""]]
+    assert worker.status(uid) == [[b"unknown", b"", b"", b"", b"", b"", b""]]
     worker.enqueue(uid)
-    assert worker.status(uid) == [[b"ready", blob, b"", b"", b"", b""]]
+    assert worker.status(uid) == [[b"ready", blob, b"", b"", b"", b"", b""]]
     (lease,) = worker.take()
-    assert worker.status(uid) == [[b"running", blob, lease.token, b"", b"", b""]]
+    assert worker.status(uid) == [[b"running", blob, lease.token, b"", b"", b"", b""]]
     worker.retry(lease, delay_ms=1000)
     past = b"1|0|%d" % lease.fence
     state, _, due_ms, *rest = worker.status(uid)[0]
-    assert (state, rest) == (b"due", [past, failure("again"), b""])
+    assert (state, rest) == (b"due", [past, failure("again"), b"", b""])
     assert float(due_ms) == station.dump().zsets["due"][uid]
     station.advance(1_001)
     (lease,) = worker.take()
     worker.bury(lease)
     state, _, died_ms, *rest = worker.status(uid)[0]
-    assert (state, rest) == (b"dead", [b"1|0|%d" % lease.fence, failure("again") + b"\n" + failure("never"), b""])
+    assert (state, rest) == (b"dead", [b"1|0|%d" % lease.fence, failure("again") + b"\n" + failure("never"), b"", b""])
     assert abs(float(died_ms) - lease.fence / 1000) < 60_000
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .lease import Lease
 
 BODY_VERSION = b"1"
-STATUS_WIDTH = 6
+STATUS_WIDTH = 7
 MAX_TRACEBACK_CHARS = 16_384
 MAX_ERROR_CHARS = 8192
 NEWER_VERSION = "the task was written by a newer version of singleton-service"
@@ -131,8 +131,8 @@ def decode_progress(note: bytes) -> Progress:
 
 
 def decode_task(queue: str, uid: str, reply: list[bytes], lease: Lease | None = None) -> Task | None:
-    """Build a Task from the six values status.lua gives for a uid; None when it is unknown."""
-    state, blob, detail, past, failures, note = reply
+    """Build a Task from the seven values status.lua gives for a uid; None when it is unknown."""
+    state, blob, detail, past, failures, note, expiry = reply
     if state == b"unknown":
         return None
     if state == b"finished":
@@ -169,6 +169,7 @@ def decode_task(queue: str, uid: str, reply: list[bytes], lease: Lease | None = 
         errors=errors,
         errors_left_out=errors_left_out,
         progress=decode_progress(note) if note else None,
+        expires_at=_from_ms(float(expiry)) if expiry else None,
         _lease=lease,
         **details,
     )

@@ -247,7 +247,7 @@ class Protocol:
         return script.command(self.keys, worker=self.worker)
 
     def status(self, uids: Sequence[str]) -> Command:
-        """Read tasks: six values per uid, see status.lua and codec.decode_task."""
+        """Read tasks: seven values per uid, see status.lua and codec.decode_task."""
         script = self._scripts.status
         return script.command(self.keys, uids, result_ttl_ms=self.limits.result_ttl_ms)
 

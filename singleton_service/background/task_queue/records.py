@@ -73,6 +73,7 @@ class Task:
         progress: what its last attempt reported; None when nothing was, and once it has ended.
         errors: failed attempts, oldest first: of more than ten the first three and the last seven.
         errors_left_out: how many failed attempts are not among them.
+        expires_at: when it is not wanted any more, if it was given an `expires_in` and has not been started.
         timeout: how long an attempt may take, seconds, where its enqueue or its definition said so.
         tags: what the caller marked it with.
         unique_key: the key that no other unfinished task of the queue has.
@@ -99,6 +100,7 @@ class Task:
     held_reason: str | None = None
     errors: tuple[TaskError, ...] = ()
     errors_left_out: int = 0
+    expires_at: datetime | None = None
     timeout: float | None = None
     tags: tuple[str, ...] = ()
     unique_key: str | None = None

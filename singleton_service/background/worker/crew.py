@@ -82,6 +82,11 @@ class Crew:
         """How many handlers run now."""
         return self._dispatcher.busy
 
+    @property
+    def is_serving(self) -> bool:
+        """Whether it takes tasks and reports their ends."""
+        return not self.is_stopping and self._dispatcher.is_alive
+
     def alive(self) -> list[threading.Thread]:
         """Return the worker threads that live."""
         return self._pool.alive()

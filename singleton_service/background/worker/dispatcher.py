@@ -112,6 +112,11 @@ class Dispatcher:
         self._link.close()
 
     @property
+    def is_alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
+
+    @property
     def busy(self) -> int:
         """How many handlers run now."""
         return self._in_hand.running

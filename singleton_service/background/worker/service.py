@@ -21,6 +21,7 @@ from singleton_service.background.task_queue.order import queue_order
 
 from .crew import Crew
 from .loop import HandlerLoop
+from .metrics import Usage, performance
 from .readiness import Readiness
 from .samples import register_samples
 from .stats import WorkerCounters
@@ -34,6 +35,7 @@ logger = logging.getLogger("singleton_service.worker")
 
 MAX_WORKERS = 1000
 _EXIT_TIMEOUT_S = 30
+_LOOK_EVERY_S = 0.05
 
 
 @requires(TaskQueueService)
@@ -42,6 +44,7 @@ class WorkerService(BaseService):
 
     _lock: ClassVar[threading.RLock] = threading.RLock()
     _counters: ClassVar[WorkerCounters] = WorkerCounters()
+    _usage: ClassVar[Usage | None] = None
     _crew: ClassVar[Crew | None] = None
     _stragglers: ClassVar[list[Crew]] = []
     _late_start: ClassVar[LateStart] = LateStart("workers")
@@ -51,6 +54,7 @@ class WorkerService(BaseService):
     def initialize(cls) -> None:
         """Reset the counters. Starts no thread, installs no signal handler, registers no sample."""
         cls._counters = WorkerCounters()
+        cls._usage = Usage()
         cls._crew = None
         cls._stragglers = []
         if "health_check" not in TaskQueueService._task_handlers:
@@ -194,6 +198,70 @@ class WorkerService(BaseService):
             return cls._stop(timeout)
 
     @classmethod
+    def wait_for_completion(cls, timeout: float | None = None) -> bool:
+        """Wait until nothing is left to do in the queues that the workers of this process take from; whether it is so.
+
+        Nothing that could start now waits there, and nothing runs, here or in other processes. Delayed, retrying and
+        held tasks are not waited for, nor is what lies in a paused queue. Without workers here there is nothing to
+        wait for: True. A handler that calls it waits for its own end.
+
+        Args:
+            timeout: seconds; None: as long as it takes.
+
+        Raises:
+            QueueUnavailableError: the server is not there.
+        """
+        ends_at = None if timeout is None else time.monotonic() + check_delay("timeout", timeout)
+        while (crew := cls._crew) is not None:
+            if not crew.busy and not any(map(_has_work, crew.order.names)):
+                return True
+            left_s = _LOOK_EVERY_S if ends_at is None else min(_LOOK_EVERY_S, ends_at - time.monotonic())
+            if left_s <= 0:
+                return False
+            crew.gone.wait(left_s)
+        return True
+
+    @classmethod
+    def run_until_empty(cls, num_workers: int = 4, *, queues: Queues | None = None, timeout: float = 30) -> int:
+        """Start workers, unless they run, until nothing is left to do as `wait_for_completion` says; then stop them.
+
+        For scripts, cron jobs and tests. Returns how many tasks were cut off by the stop, which waits for *timeout*
+        seconds: none, unless another process enqueued meanwhile.
+
+        Raises:
+            ValueError, TypeError: an argument can't be used.
+            QueueUnavailableError: the server is not there.
+        """
+        check_delay("timeout", timeout)
+        TaskQueueService.server_url()  # without a server it ends here, instead of waiting for one
+        cls.start_workers(num_workers, queues=queues)
+        try:
+            cls.wait_for_completion()
+        finally:
+            cut_off = cls._stop(timeout)
+        return cut_off
+
+    @classmethod
+    def health_check(cls) -> bool:
+        """Whether the workers of this process do their work: they run, take tasks, and the server answers."""
+        crew = cls._crew
+        return crew is not None and crew.is_serving and TaskQueueService.ping()
+
+    @classmethod
+    @guarded
+    def get_performance_metrics(cls) -> dict[str, Any]:
+        """Say what this process costs and gets done. JSON-able.
+
+        `cpu_percent` of one processor since the last call (since the service started, at the first), and
+        `memory_usage_mb` (10^6 bytes) are the whole process's; `active_workers` and `busy_workers` as in
+        `get_worker_stats`; `throughput` attempts ended per second and `error_rate` the part of them that failed (None
+        when there was none), since the service started, `uptime_seconds` ago.
+        """
+        with cls._lock:
+            assert cls._usage is not None, "initialize() made it"
+            return performance(cls._usage, cls.get_worker_stats())
+
+    @classmethod
     def get_worker_stats(cls) -> dict[str, Any]:
         """Count what this process did since the service started.
 
@@ -210,6 +278,11 @@ class WorkerService(BaseService):
             "total_workers": crew.size if crew else 0,
             "is_running": crew is not None,
         }
+
+
+def _has_work(queue: str) -> bool:
+    counts = TaskQueueService.get_queue_stats(queue)
+    return counts["running_tasks"] > 0 or (counts["pending_tasks"] > 0 and not counts["paused_queues"])
 
 
 def _forget_the_parents() -> None:

@@ -24,14 +24,17 @@ def cancel_races(rig: Rig) -> None:
         task_id, was_in_time = entry.fields
         task = tasks[task_id]
         outcomes[f"{was_in_time} {task['status']}"] += 1
-        # No worker died or failed here, so what has begun completes.
+        # No worker died or failed here: what has begun completes, unless it was told and interrupted.
         never_ran = task["n"] not in begun
+        was_interrupted = not never_ran and task["status"] == "cancelled"
+        outcomes["interrupted"] += was_interrupted
         rig.check(
-            (task["status"] == "cancelled") == never_ran,
+            (task["status"] == "cancelled") == never_ran or (was_interrupted and was_in_time),
             f"task {task_id} is {task['status']}, and it was {'not ' if never_ran else ''}run",
         )
     rig.bite("cancelled in time", outcomes["True cancelled"], 20)
     rig.bite("told while they ran", outcomes["True completed"], 5)
+    rig.bite("interrupted", outcomes["interrupted"], 1)
     rig.bite("too late", outcomes["False completed"], 5)
     rig.check(outcomes["False cancelled"] == 0, f"{outcomes['False cancelled']} were cancelled by one who was refused")
     stats = rig.stats()

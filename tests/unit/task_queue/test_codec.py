@@ -35,7 +35,7 @@ def lease_of(body: bytes, retries: int = 0) -> Lease:
 
 
 def read(state: bytes, blob: bytes, detail: bytes = b"", past: bytes = b"", failures: bytes = b"") -> Any:
-    return codec.decode_task("default", "=x", [state, blob, detail, past, failures, b""])
+    return codec.decode_task("default", "=x", [state, blob, detail, past, failures, b"", b""])
 
 
 @given(name=NAME, payload=st.dictionaries(TEXT, JSON, max_size=5), priority=st.sampled_from(TaskPriority))
@@ -54,7 +54,7 @@ def test_a_uid_of_our_own_tells_when_the_task_was_made() -> None:
     uid = new_uid(2)
     body = codec.encode_body("x", b"{}", 2, None, 3)
     assert body == b"1203|x\n{}"
-    task = codec.decode_task("default", uid, [b"ready", body, b"", b"", b"", b""])
+    task = codec.decode_task("default", uid, [b"ready", body, b"", b"", b"", b"", b""])
     assert task is not None
     assert before_ms <= task.created_at.timestamp() * 1000 <= time.time_ns() / 1_000_000
 

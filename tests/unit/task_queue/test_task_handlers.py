@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from singleton_service import BaseService, graph, guarded, requires
+from singleton_service import BaseService, guarded, requires
+from singleton_service._lifecycle import all_services
 from singleton_service._operations import state
 from singleton_service.background.task_queue import TaskHandler, TaskPriority, TaskQueueService, task
 from singleton_service.background.task_queue.policy import OPTIONS, Policy, PolicyOptions
@@ -194,7 +195,7 @@ def test_the_bases_are_no_services_of_the_application(handlers: HandlerRegistry)
         @classmethod
         def perform(cls) -> None: ...
 
-    names = {node.name for node in graph().nodes}
+    names = {service.__name__ for service in all_services()}
     assert "Shown" in names
     assert not names & {"TaskHandler", "Reporting", "BaseRunnable"}
     assert TaskQueueService._client is None

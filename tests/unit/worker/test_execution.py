@@ -73,7 +73,7 @@ def bench(loop: HandlerLoop) -> Bench:
 def result_of(job: Job) -> Any:
     assert job.ending is Ending.COMPLETE
     record = b"c0|%x|0|1|%b\n%b" % (FENCE, job.report, job.lease.body)
-    task = decode_task("default", "=x", [b"finished", record, b"w", b"", b"", b""])
+    task = decode_task("default", "=x", [b"finished", record, b"w", b"", b"", b"", b""])
     assert task is not None
     return task.result
 

@@ -30,20 +30,22 @@ local function state_of(uid, blob, now_ms)
     return "ready", ""
 end
 
--- State, blob or record, detail, attempts, errors, progress of a task, "" each when there is none.
+-- State, blob or record, detail, attempts, errors, progress, expiry (ms) of a task, "" each when there is none.
 local function standing(uid, now_ms)
     local blob = redis.call("HGET", body, uid)
     if blob then
         local state, detail = state_of(uid, blob, now_ms)
         local past, failures = redis.call("HGET", attempts, uid), redis.call("HGET", errors, uid)
-        return { state, blob, detail, past or "", failures or "", redis.call("HGET", progress, uid) or "" }
+        local expires_ms = can_expire(blob) and redis.call("ZSCORE", expiry, uid)
+        local note = redis.call("HGET", progress, uid)
+        return { state, blob, detail, past or "", failures or "", note or "", expires_ms or "" }
     end
     local record = redis.call("HGET", results, uid)
     local expires_ms = record and (redis.call("ZSCORE", kept, uid) or ended_ms(record) + result_ttl_ms)
     -- Past its time a result is gone for every reader at once, swept or not.
     if record and tonumber(expires_ms) > now_ms then
         local _, _, number = settled_by(record)
-        return { "finished", record, redis.call("HGET", crew, "#" .. number) or "", "", "", "" }
+        return { "finished", record, redis.call("HGET", crew, "#" .. number) or "", "", "", "", "" }
     end
-    return { "unknown", "", "", "", "", "" }
+    return { "unknown", "", "", "", "", "", "" }
 end
