@@ -1,14 +1,14 @@
-"""The thread that fires what is due, sleeps until the next, and outlives whatever goes wrong."""
+"""The worker that fires what is due, sleeps until the next, and outlives whatever goes wrong."""
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from typing import TYPE_CHECKING
 
 from singleton_service.background.task_queue import NotAcceptingError, QueueUnavailableError, TaskQueueError
 from singleton_service.background.task_queue.outage import backoff_s
+from singleton_service.workers import ThreadWorker
 
 from .timetable import Timetable, wall_clock_ms
 
@@ -25,53 +25,30 @@ _LONGEST_SLEEP_S = 5.0
 _LONGEST_PAUSE_S = 1.0
 _LONGEST_RETRY_S = 60.0
 _CLOCK_SET_BACK_S = 0.5
-_JOIN_S = 10.0
 
 
-class Loop:
-    """A timetable and, while it runs, the thread that drives it. Thread-safe; can be stopped and started again."""
+class Loop(ThreadWorker):
+    """A timetable, and the thread that drives it while it runs. Can be stopped and started again."""
 
     def __init__(self, clock_ms: Callable[[], int] = wall_clock_ms) -> None:
+        super().__init__("scheduler")
         self.timetable = Timetable(clock_ms)
         self.errors = 0
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._stop_asked = threading.Event()
         self._lead_s = 0.0
 
-    @property
-    def is_running(self) -> bool:
-        """Whether the thread lives and was not told to stop."""
-        return self._thread is not None and self._thread.is_alive() and not self._stop_asked.is_set()
-
-    def start(self) -> None:
-        """Start the thread, unless it runs."""
-        with self._lock:
-            if self.is_running:
-                return
-            # One flag per thread: an earlier one that is still on its way out must not go on.
-            self._stop_asked = threading.Event()
-            self._thread = threading.Thread(target=self._run, args=(self._stop_asked,), name="scheduler", daemon=True)
-            self._thread.start()
-
     def stop(self) -> None:
-        """Stop the thread: at once if it sleeps, else when the fire under way has ended."""
-        thread = self._thread
-        if thread is None or not thread.is_alive():
-            return
-        with self.timetable.changed:
-            self._stop_asked.set()
-            self.timetable.changed.notify_all()
-        if thread is threading.current_thread():
-            return
-        thread.join(_JOIN_S)
-        if thread.is_alive():
-            logger.warning("The scheduler's thread did not stop within %g seconds", _JOIN_S)
+        """Ask the thread to end, and return: it does so at once if it sleeps, else after the fire under way."""
+        # Not in a forked child: its parent's thread may hold that lock there, for ever.
+        if self.is_alive:
+            super().stop()
+            with self.timetable.changed:
+                self.timetable.changed.notify_all()
 
-    def _run(self, stop_asked: threading.Event) -> None:
+    def main(self) -> None:
+        """Fire what is due until told to stop."""
         pause_s, outages = 0.0, 0
         self._lead_s = self._clock_lead_s()
-        while (entry := self._wait_for_due(stop_asked, pause_s)) is not None:
+        while (entry := self._wait_for_due(pause_s)) is not None:
             try:
                 self.timetable._run_job(entry)
             except (QueueUnavailableError, NotAcceptingError) as error:
@@ -82,15 +59,19 @@ class Loop:
             except Exception as error:
                 pause_s, outages = 0.0, 0
                 self._stumbled(entry, min(_LONGEST_RETRY_S, 0.05 * 2 ** min(entry.failures, 20)), error)
+            except BaseException:
+                # The end of this life. The next one finds the entry again.
+                self.timetable.put_off(entry, 0)
+                raise
             else:
                 pause_s, outages = 0.0, 0
 
-    def _wait_for_due(self, stop_asked: threading.Event, pause_s: float) -> Entry | None:
+    def _wait_for_due(self, pause_s: float) -> Entry | None:
         """Sleep until an entry is due and take it; None when told to stop."""
         resume_at = time.monotonic() + pause_s
         changed = self.timetable.changed
         with changed:
-            while not stop_asked.is_set():
+            while not self.should_stop():
                 self._notice_clock_set_back()
                 pause_left_s = resume_at - time.monotonic()
                 if pause_left_s <= 0 and (entry := self.timetable.take_due()) is not None:

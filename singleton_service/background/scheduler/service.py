@@ -15,6 +15,7 @@ from singleton_service.background.task_queue.availability import LateStart, guar
 from singleton_service.background.task_queue.checks import check_name, encode_payload
 from singleton_service.background.task_queue.ids import check_queue
 from singleton_service.background.task_queue.requests import DEFAULT_QUEUE
+from singleton_service.workers import Server
 
 from .definition import Definition, check_schedule_id, sorted_json
 from .expressions import parse
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("singleton_service.scheduler")
 
+_END_S = 10.0
+
 
 @requires(TaskQueueService)
 class SchedulerService(BaseService):
@@ -41,6 +44,7 @@ class SchedulerService(BaseService):
     # Not `_loop`: that is the container's word for an event loop.
     _firing: ClassVar[Loop | None] = None
     _jobs: ClassVar[Jobs | None] = None
+    _server: ClassVar[Server | None] = None
     _jobs_scheduled: ClassVar[int] = 0
     _late_start: ClassVar[LateStart] = LateStart("scheduler")
     _stop_asked: ClassVar[queues.SimpleQueue[int | None] | None] = None
@@ -50,8 +54,7 @@ class SchedulerService(BaseService):
     @classmethod
     def initialize(cls) -> None:
         """Begin with the default jobs alone. Starts no thread."""
-        if cls._firing is not None:
-            cls._firing.stop()
+        cls._end()
         settings = ConfigService.get_config()
         loop = Loop()
         jobs = Jobs(loop.timetable)
@@ -59,19 +62,26 @@ class SchedulerService(BaseService):
             loop.timetable.add(jobs.cleanup())
         if settings.scheduler_health_check:
             loop.timetable.add(jobs.health_check())
-        cls._firing, cls._jobs, cls._jobs_scheduled = loop, jobs, 0
+        # What no `except` has foreseen ends a life of the loop's, not the scheduler: its server begins another one.
+        server = Server("scheduler")
+        server.add_worker(loop)
+        cls._firing, cls._jobs, cls._server, cls._jobs_scheduled = loop, jobs, server, 0
 
     @classmethod
     def shutdown(cls) -> None:
         """Stop the thread and forget the schedules."""
         cls.stop_scheduler()
-        cls._firing = cls._jobs = None
+        cls._firing = cls._jobs = cls._server = None
 
     @classmethod
     def start_scheduler(cls) -> None:
         """Start firing, in a daemon thread "scheduler", and return. While it runs, calling it again changes nothing.
 
-        When the server is not there a warning says so, and the scheduler starts as soon as it is.
+        When the server is not there a warning says so, and the scheduler starts as soon as it is. Should its thread die,
+        it is started again, ever later while it keeps dying; the log says so.
+
+        Raises:
+            WorkerEndingError: the last stop has not come to its end: a server hangs amid a fire.
         """
         cls._late_start.begin(cls._make_ready, cls._go)
 
@@ -83,8 +93,8 @@ class SchedulerService(BaseService):
     @classmethod
     def _go(cls) -> None:
         # Not guarded: whoever stops the services meanwhile does not want them started again.
-        if cls._firing is not None:
-            cls._firing.start()
+        if cls._server is not None:
+            cls._server.start()
 
     @classmethod
     def stop_scheduler(cls) -> None:
@@ -93,10 +103,16 @@ class SchedulerService(BaseService):
         Schedules stay: started again, each fires its latest instant, if it missed one, and goes on from there.
         """
         cls._late_start.cancel()
-        if cls._firing is not None:
-            cls._firing.stop()
+        cls._end()
         if cls._stop_asked is not None:
             cls._stop_asked.put(None)
+
+    @classmethod
+    def _end(cls) -> None:
+        if cls._server is not None:
+            cls._server.stop()
+            if not cls._server.join_all(_END_S):
+                logger.warning("The scheduler's thread did not stop within %g seconds", _END_S)
 
     @classmethod
     def run_forever(cls) -> None:

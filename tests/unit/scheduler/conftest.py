@@ -38,7 +38,7 @@ class Journal:
 
     def __init__(self) -> None:
         self.fires: list[tuple[str, int]] = []
-        self.failing: dict[str, Exception] = {}
+        self.failing: dict[str, BaseException] = {}
 
     def entry(self, timetable: Timetable, schedule_id: str, expression: str) -> Entry:
         return Entry(timetable, schedule_id, "tick", parse(expression), self._note)
@@ -80,4 +80,5 @@ def run() -> Iterator[Callable[[Loop], Loop]]:
     yield start
     for loop in started:
         loop.stop()
+        assert loop.join(10)
         assert not loop.is_running

@@ -8,6 +8,7 @@ import pytest
 
 from singleton_service.background.scheduler.loop import Loop
 from singleton_service.background.task_queue import NotAcceptingError, QueueUnavailableError
+from singleton_service.workers import Server
 from tests.conftest import wait_until
 
 from .conftest import NOON_MS, Clock, Journal
@@ -49,6 +50,7 @@ def test_it_stops_at_once_while_it_sleeps(loop: Loop, journal: Journal, run: Cal
 
     began = time.monotonic()
     loop.stop()
+    assert loop.join(10)
 
     assert time.monotonic() - began < 0.5, "no tick is waited for"
     assert not loop.is_running
@@ -58,6 +60,7 @@ def test_a_stopped_loop_stops_again_and_starts_again(loop: Loop, journal: Journa
     loop.stop()
     run(loop).stop()
     loop.stop()
+    assert loop.join(10)
     loop.timetable.add(journal.entry(loop.timetable, "a", "every second"))
 
     run(loop)
@@ -102,6 +105,26 @@ def test_a_job_that_fails_is_counted_tried_again_and_holds_up_no_other(
     wait_until(lambda: journal.instants("bad"))
     assert journal.instants("bad") == [NOON_MS], "the instant that failed, not lost"
     assert journal.instants("good") == [NOON_MS]
+
+
+def test_what_nobody_foresaw_ends_one_life_and_the_next_fires_the_instant(
+    loop: Loop, journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal.failing["bad"] = KeyboardInterrupt("no Exception")
+    loop.timetable.add(journal.entry(loop.timetable, "bad", "hourly"))
+    server = Server("scheduler", first_restart_s=0.01)
+    server.add_worker(loop)
+    server.start()
+    try:
+        wait_until(lambda: loop.starts >= 2)
+        journal.failing.clear()
+        wait_until(lambda: journal.instants("bad"))
+    finally:
+        server.stop()
+        assert server.join_all(10)
+
+    assert journal.instants("bad") == [NOON_MS], "the instant at which it died, once"
+    assert "worker 'scheduler' died: main raised KeyboardInterrupt" in caplog.text
 
 
 def test_a_clock_that_jumps_back_is_noticed(
