@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.system.place import Place
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -62,6 +64,14 @@ def workers(surroundings: Surroundings, tmp_path: Path) -> Iterator[Workers]:
     started = Workers(surroundings.environment, tmp_path)
     yield started
     started.end()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """A folder with a queue of its own, for examples to run in."""
+    place = Place(tmp_path)
+    yield place
+    place.leave()
 
 
 @pytest.fixture
