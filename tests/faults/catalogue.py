@@ -15,6 +15,7 @@ _ALL: tuple[Scenario, ...] = (
     lost_workers.only_the_heartbeat_blocked,
     lost_workers.poison,
     lost_workers.terminated,
+    lost_workers.rolling_restart,
     limits.limits_under_kills,
     bad_lines.enqueue_answers_lost,
     bad_lines.fetch_answers_lost,

@@ -171,3 +171,37 @@ def terminated(rig: Rig) -> None:
     rig.check(verdict.retries == 0, "a stop counted as a failed attempt")
     rig.check(rig.stats()["tasks_recovered"] == 0, "a worker that left well was taken for dead")
     rig.watch_stalls()
+
+
+def rolling_restart(rig: Rig) -> None:
+    """A deploy: four workers, each told to leave and followed by a new one, while clients enqueue and wait."""
+    rig.plain_server()
+    crew = rig.workers(4)
+    rig.load(4 * _START_S, threads=16, tasks=rig.size.tasks // 2)
+    # One task after the other, whose result is waited for.
+    rig.producers(Order("", 0, rig.size.tasks // 10, longest_ms=50, most=1, wait_s=10), number=1)
+    rig.until_ended(10)
+    held = left_over = 0
+    for n, leaver in enumerate(list(crew)):
+        held += len(rig.begun_by(leaver.who))
+        leaver.send(signal.SIGTERM)
+        # Not before it is gone: at one time there are three of them.
+        leaver.process.wait(60)
+        rig.check(leaver.process.returncode == 0, f"{leaver.who} ended with {leaver.process.returncode}")
+        left_over += len(rig.begun_by(leaver.who))
+        crew[n] = rig.workers(1)[0]
+    acknowledged = rig.journals.count("ack")
+    rig.drain()
+    rig.bite("calls after the last one", rig.journals.count("ack") - acknowledged)
+    rig.bite("workers replaced", sum(worker.process.poll() is None for worker in crew), 4)
+    rig.bite("running at TERM", held)
+    rig.check(left_over == 0, f"{left_over} running tasks were cut off")
+    verdict = rig.judge()
+    rig.check(verdict.unknown == 0, f"{verdict.unknown} tasks were refused or in doubt: clients saw errors")
+    stuck = rig.journals.count("stuck")
+    rig.check(stuck == 0, f"{stuck} clients waited for their result in vain")
+    rig.check(verdict.duplicated_runs == 0, f"{verdict.duplicated_runs} tasks ran twice though every worker left well")
+    rig.check(verdict.failed == verdict.retries == 0, "a stop counted as a failed attempt")
+    rig.check(rig.stats()["tasks_recovered"] == 0, "a worker that left well was taken for dead")
+    # Nothing was broken, so that nothing excuses a second without an end.
+    rig.watch_stalls()

@@ -54,12 +54,36 @@ def hog(payload: dict[str, Any]) -> Any:
     return os.getpid()
 
 
+def sleep_once(payload: dict[str, Any]) -> Any:
+    """Sleep in the first run only."""
+    is_first = f"begin {payload['n']} " not in Path(LOG).read_text() if Path(LOG).exists() else True
+    note("begin", payload)
+    if is_first:
+        time.sleep(payload["seconds"])
+    note("end", payload)
+    return os.getpid()
+
+
+def terminate(payload: dict[str, Any]) -> Any:
+    """Send TERM to this process as soon as it holds so many tasks, and sleep."""
+    note("begin", payload)
+    ends_at = time.monotonic() + 10
+    while (held := TaskQueueService.get_queue_stats()["running_tasks"]) < payload["held"]:
+        if time.monotonic() > ends_at:
+            raise TimeoutError(f"it holds {held} tasks only")
+    note("held", {"n": held})
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(payload["seconds"])
+    note("end", payload)
+    return held
+
+
 def crash(payload: dict[str, Any]) -> Any:
     note("crash", payload)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-for handler in (mark, sleep, spin, hog, crash):
+for handler in (mark, sleep, sleep_once, spin, hog, terminate, crash):
     TaskQueueService.register_handler(handler.__name__, handler, retry_delay_seconds=0)
 
 if __name__ == "__main__":

@@ -1,0 +1,48 @@
+"""How worker processes end: nothing is lost, nothing is charged, and it takes no longer than it may."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from singleton_service.background.task_queue import TaskQueueService, TaskRequest, TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.system.conftest import Workers
+
+Queue = type[TaskQueueService]
+
+RUNNING = 50
+HELD_READY = 100
+
+
+def test_fifty_running_tasks_and_a_hundred_held_ready_are_neither_lost_nor_charged_by_a_term(
+    queue: Queue, workers: Workers, until: Any, at_end: Callable[..., int]
+) -> None:
+    quick_before = [TaskRequest("mark", {"n": f"before-{n}"}) for n in range(1000)]
+    ending = [TaskRequest("sleep", {"n": f"ends-{n}", "seconds": 0.5}) for n in range(RUNNING // 2 - 1)]
+    cut_off = [TaskRequest("sleep_once", {"n": f"cut-{n}", "seconds": 60}) for n in range(RUNNING // 2)]
+    leaving = [TaskRequest("terminate", {"n": "leaves", "held": RUNNING + HELD_READY, "seconds": 0.5})]
+    quick_after = [TaskRequest("mark", {"n": f"after-{n}"}) for n in range(1000)]
+    ids = queue.enqueue_many([*quick_before, *ending, *cut_off, *leaving, *quick_after])
+
+    worker = workers.start(threads=RUNNING, timeout=2)
+
+    assert at_end(worker, 30) == 0
+    (held,) = map(int, workers.count("held"))
+    assert held >= RUNNING + HELD_READY
+    assert f"cut off {len(cut_off)}" in workers.said()
+    stats = queue.get_queue_stats()
+    assert (stats["running_tasks"], stats["workers"], stats["tasks_recovered"]) == (0, 0, 0)
+    ended = len(quick_before) + len(ending) + len(leaving)
+    assert stats["tasks_processed"] == ended
+    assert stats["pending_tasks"] == len(ids) - ended
+
+    workers.start(threads=RUNNING)
+
+    until(lambda: queue.get_queue_stats()["tasks_processed"] == len(ids), 30)
+    tasks = [queue.get_task_status(task_id) for task_id in ids]
+    assert {(task.status, task.retry_count) for task in tasks if task} == {(TaskStatus.COMPLETED, 0)}
+    runs = workers.count("begin") + workers.count("mark")
+    assert {n for n, times in runs.items() if times != 1} == {f"cut-{n}" for n in range(len(cut_off))}
