@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from singleton_service.background.task_queue.heartbeat import Heartbeat
     from singleton_service.background.task_queue.order import QueueOrder
 
+    from .executor import Executor
     from .readiness import Readiness
     from .stats import WorkerCounters
 
@@ -45,7 +46,8 @@ class Crew:
         self._readiness = readiness
         execution = Execution(handlers, readiness, settings.retry_base_seconds, settings.retry_cap_seconds)
         self._dispatcher = Dispatcher(client, heartbeat, order, counters)
-        self._pool = ThreadPool(size, execution, self._dispatcher.ring, settings.interrupt_grace_seconds)
+        done, ring = self._dispatcher.done, self._dispatcher.ring
+        self._pool: Executor = ThreadPool(size, execution, done, ring, settings.interrupt_grace_seconds)
 
     def start(self) -> None:
         """Start all threads."""
@@ -87,6 +89,6 @@ class Crew:
         """Whether it takes tasks and reports their ends."""
         return not self.is_stopping and self._dispatcher.is_alive
 
-    def alive(self) -> list[threading.Thread]:
-        """Return the worker threads that live."""
+    def alive(self) -> list[str]:
+        """Return the names of the worker threads that live."""
         return self._pool.alive()

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from singleton_service.background.task_queue.order import QueueOrder
     from singleton_service.background.task_queue.protocol import Beat
 
+    from .executor import Executor
     from .job import Job
-    from .pool import ThreadPool
     from .stats import WorkerCounters
 
 logger = logging.getLogger("singleton_service.worker")
@@ -46,7 +46,12 @@ _MAX_REPORT_BYTES = 4 * 1024 * 1024
 
 
 class Dispatcher:
-    """Moves tasks between the queues and one pool. Its thread is the only one that touches its connection."""
+    """Moves tasks between the queues and one pool. Its thread is the only one that touches its connection.
+
+    Attributes:
+        done: where executors put the jobs that have ended; they ring then.
+        cut_off: how many tasks were handed back while they ran.
+    """
 
     def __init__(self, client: QueueClient, heartbeat: Heartbeat, order: QueueOrder, counters: WorkerCounters) -> None:
         self._client = client
@@ -56,7 +61,7 @@ class Dispatcher:
         self._link = client.new_link(_READ_TIMEOUT_S)
         self._feeds = Feeds(order)
         self._wake_up = WakeUp(client, order.names)
-        self._pool: ThreadPool
+        self._pool: Executor
         self._lookahead: Lookahead
         self._in_hand: InHand
         self._outbox = Outbox(client, heartbeat.leases, counters)
@@ -68,15 +73,16 @@ class Dispatcher:
         self._looked_above_at = 0.0
         self._beats: deque[tuple[str, Beat]] = deque()
         self._stop_by: float | None = None
+        self.done: deque[Job] = deque()
         self._stop_called = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker-dispatcher", daemon=True)
         self.cut_off = 0
 
-    def start(self, pool: ThreadPool) -> None:
+    def start(self, pool: Executor) -> None:
         """Begin to take tasks."""
         self._pool = pool
         self._lookahead = Lookahead(pool.size)
-        self._in_hand = InHand(pool, self._feeds.ranks)
+        self._in_hand = InHand(pool, self.done, self._feeds.ranks)
         self._heartbeat.listen(self._hear)
         self._heartbeat.watch(self._feeds.queues)
         self._thread.start()
@@ -178,7 +184,7 @@ class Dispatcher:
         if self._in_hand.waiting:
             timeout_s = min(timeout_s, HORIZON_S)
         self._wake_up.lie_down()
-        if self._pool.done or self._beats or self._stop_by != stop_by:
+        if self.done or self._beats or self._stop_by != stop_by:
             timeout_s = 0
         token = self._wake_up.sleep(timeout_s)
         if token is None:

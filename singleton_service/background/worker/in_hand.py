@@ -12,14 +12,15 @@ if TYPE_CHECKING:
 
     from singleton_service.background.task_queue.lease import Lease
 
-    from .pool import ThreadPool
+    from .executor import Executor
 
 
 class InHand:
     """Jobs from fetch to acknowledgement. Used by the dispatcher's thread alone; `running` may be asked by any."""
 
-    def __init__(self, pool: ThreadPool, ranks: Mapping[str, int]) -> None:
+    def __init__(self, pool: Executor, done: deque[Job], ranks: Mapping[str, int]) -> None:
         self._pool = pool
+        self._done = done
         self._rank = ranks
         self._jobs: dict[Lease, Job] = {}
         # Not known to have begun, in the order in which the pool takes them.
@@ -72,7 +73,7 @@ class InHand:
 
         At most *limit*, and none after their reports have passed *max_bytes*.
         """
-        done, size = self._pool.done, 0
+        done, size = self._done, 0
         ended: list[Job] = []
         while done and len(ended) < limit and size < max_bytes:
             job = done.popleft()

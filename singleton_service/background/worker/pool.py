@@ -2,45 +2,45 @@
 
 from __future__ import annotations
 
-import contextvars
 import logging
 import sys
 import threading
 import time
 import traceback
-from collections import deque
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
+from .executor import executor_here
 from .seat import Order, Seat
 from .time_limits import TimeLimits
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable
 
     from .execution import Execution
+    from .executor import Kind
     from .job import Job
 
 logger = logging.getLogger("singleton_service.worker")
 
 
-# The pool whose handler is running: a thread's, and that of the coroutines and helper threads it hands work to.
-_pool_here: contextvars.ContextVar[ThreadPool | None] = contextvars.ContextVar("singleton_service_pool", default=None)
-
-
 class ThreadPool:
-    """A fixed number of daemon threads, `worker-1` to `worker-N`; one that can't be had back is replaced.
+    """The executor of plain functions: daemon threads `worker-1` to `worker-N`; one not to be had back is replaced.
 
-    Attributes:
-        done: finished jobs, for the dispatcher to take from the left.
+    Its duties are those of `Executor`.
     """
 
-    def __init__(self, size: int, execution: Execution, on_done: Callable[[], None], grace_s: float) -> None:
+    kind: Kind = "thread"
+
+    def __init__(
+        self, size: int, execution: Execution, done: deque[Job], ring: Callable[[], None], grace_s: float
+    ) -> None:
         self.size = size
         self._limits = TimeLimits(grace_s, self._replace)
-        self.done: deque[Job] = deque()
+        self._done = done
         self._execution = execution
-        self._on_done = on_done
+        self._ring = ring
         self._inbox: SimpleQueue[Job | None] = SimpleQueue()
         self._threads = [self._thread(n) for n in range(1, size + 1)]
 
@@ -50,7 +50,7 @@ class ThreadPool:
             thread.start()
 
     def submit(self, job: Job) -> None:
-        """Have a job run by the next free thread, first come first served."""
+        """Have a job run by the next free thread."""
         self._inbox.put(job)
 
     def cancel(self, job: Job) -> None:
@@ -86,11 +86,11 @@ class ThreadPool:
     @property
     def is_callers(self) -> bool:
         """Whether the caller is a handler that runs in this pool."""
-        return _pool_here.get() is self
+        return executor_here.get() is self
 
-    def alive(self) -> list[threading.Thread]:
-        """Return the threads that live, stragglers of a stop included."""
-        return [thread for thread in self._threads if thread.is_alive()]
+    def alive(self) -> list[str]:
+        """Return the names of the threads that live, stragglers of a stop included."""
+        return [thread.name for thread in self._threads if thread.is_alive()]
 
     def _thread(self, number: int, lost: Job | None = None) -> threading.Thread:
         return threading.Thread(target=self._work, args=(lost,), name=f"worker-{number}", daemon=True)
@@ -105,13 +105,13 @@ class ThreadPool:
         thread.start()
 
     def _work(self, lost: Job | None) -> None:
-        _pool_here.set(self)
+        executor_here.set(self)
         seat = Seat(self._limits.expect)
         self._limits.add(seat)
-        take, run, done, on_done = self._inbox.get, self._execution.run, self.done, self._on_done
+        take, run, done, ring = self._inbox.get, self._execution.run, self._done, self._ring
         if lost is not None:
             done.append(self._execution.give_up(lost))
-            on_done()
+            ring()
         while (job := take()) is not None:
             run(job, seat)
             if job.is_abandoned:
@@ -122,4 +122,4 @@ class ThreadPool:
             done.append(job)
             # Before the next take blocks: this thread must hold on to nothing of a finished task.
             job = None
-            on_done()
+            ring()

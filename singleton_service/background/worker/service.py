@@ -165,8 +165,8 @@ class WorkerService(BaseService):
                 cls._counters.add(workers_stopped=crew.size)
                 cls._stragglers = [old for old in [*cls._stragglers, crew] if old.alive()]
         crew.gone.set()
-        for thread in crew.alive():
-            logger.warning("Worker %s did not stop gracefully", thread.name)
+        for name in crew.alive():
+            logger.warning("Worker %s did not stop gracefully", name)
         return cut_off
 
     @classmethod
