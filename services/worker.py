@@ -1,5 +1,5 @@
 """The door to the workers: what an application imports."""
 
-from singleton_service.background.worker import WorkerService
+from singleton_service.background.worker import WorkerInfo, WorkerService
 
-__all__ = ["WorkerService"]
+__all__ = ["WorkerInfo", "WorkerService"]

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import socket
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -68,6 +72,26 @@ def test_a_worker_is_healthy_while_it_works_and_its_server_answers(queue: Queue)
     assert WorkerService.health_check()
     WorkerService.stop_workers()
     assert not WorkerService.health_check()
+
+
+def test_a_process_that_takes_tasks_is_listed_with_what_it_does(queue: Queue, until: Callable[..., Any]) -> None:
+    is_over = threading.Event()
+    queue.register_handler("wait", lambda _payload: is_over.wait(30))
+    assert WorkerService.list_workers() == [], "this process takes from nowhere"
+    before = datetime.now(UTC) - timedelta(seconds=5)
+    queue.enqueue_many(TaskRequest("wait", {}, queue="low") for _ in range(2))
+    WorkerService.start_workers(2, queues="high,low")
+    try:
+        until(lambda: [info.tasks_running for info in WorkerService.list_workers()] == [2])
+        (info,) = WorkerService.list_workers()
+    finally:
+        is_over.set()
+    assert (info.pid, info.queues, info.tasks_held) == (os.getpid(), ("high", "low"), 2)
+    assert info.host == re.sub(r"[^\w.-]", "-", socket.gethostname())
+    assert info.started_at is not None
+    assert before < info.started_at <= info.last_heartbeat + timedelta(seconds=5)
+    assert before < info.last_heartbeat < before + timedelta(seconds=60)
+    until(lambda: [info.tasks_held for info in WorkerService.list_workers()] == [0])
 
 
 def test_performance_metrics_tell_what_the_process_costs_and_does(queue: Queue, until: Callable[..., Any]) -> None:

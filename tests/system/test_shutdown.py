@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from singleton_service.background.task_queue import TaskQueueService, TaskRequest, TaskStatus
+from singleton_service.background.worker import WorkerService
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,3 +47,24 @@ def test_fifty_running_tasks_and_a_hundred_held_ready_are_neither_lost_nor_charg
     assert {(task.status, task.retry_count) for task in tasks if task} == {(TaskStatus.COMPLETED, 0)}
     runs = workers.count("begin") + workers.count("mark")
     assert {n for n, times in runs.items() if times != 1} == {f"cut-{n}" for n in range(len(cut_off))}
+
+
+def test_all_workers_are_listed_until_they_leave_or_their_lease_has_ended(
+    queue: Queue, workers: Workers, until: Any, at_end: Callable[..., int]
+) -> None:
+    queue.enqueue_many(TaskRequest("sleep", {"n": n, "seconds": 60}) for n in range(2))
+    crew = [workers.start(threads=2, timeout=0.1) for _ in range(3)]
+
+    def listed() -> set[int]:
+        return {info.pid for info in WorkerService.list_workers()}
+
+    until(lambda: listed() == {process.pid for process in crew})
+    until(lambda: sum(info.tasks_running for info in WorkerService.list_workers()) == 2)
+    assert len({info.id for info in WorkerService.list_workers()}) == 3
+
+    crew[0].kill()
+    crew[1].terminate()
+
+    assert at_end(crew[1]) == 0
+    assert crew[1].pid not in listed()
+    until(lambda: listed() == {crew[2].pid})

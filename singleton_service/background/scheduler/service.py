@@ -77,8 +77,8 @@ class SchedulerService(BaseService):
     def start_scheduler(cls) -> None:
         """Start firing, in a daemon thread "scheduler", and return. While it runs, calling it again changes nothing.
 
-        When the server is not there a warning says so, and the scheduler starts as soon as it is. Should its thread die,
-        it is started again, ever later while it keeps dying; the log says so.
+        When the server is not there a warning says so, and the scheduler starts as soon as it is. Should the thread
+        die, it is started again, ever later while it keeps dying; the log says so.
 
         Raises:
             WorkerEndingError: the last stop has not come to its end: a server hangs amid a fire.

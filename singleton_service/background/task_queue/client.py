@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import secrets
-import socket
 import threading
 import time
 import weakref
@@ -18,6 +14,7 @@ from .link import Link
 from .outage import Outage, backoff_s
 from .protocol import PROTOCOL_VERSION, Limits, Protocol
 from .scripts import load_scripts
+from .worker_ids import new_worker_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -39,7 +36,7 @@ class QueueClient:
     """The open resources of this process, closed as one.
 
     Attributes:
-        worker_id: `host:pid:random`, new with each start, so that no two processes ever share one.
+        worker_id: new with each start, so that no two processes ever share one.
     """
 
     def __init__(self, engine: Engine, settings: Settings, clock_offset_ms: int = 0) -> None:
@@ -47,7 +44,7 @@ class QueueClient:
         self.settings = settings
         self.scripts = load_scripts(clock_offset_ms)
         self.outage = Outage()
-        self.worker_id = _new_worker_id()
+        self.worker_id = new_worker_id()
         self.limits = Limits(
             lease_ms=round(settings.lease_seconds * 1000),
             result_ttl_ms=round(settings.result_ttl_seconds * 1000),
@@ -255,9 +252,3 @@ class QueueClient:
         for link in links:
             link.close()
         self.engine.close()
-
-
-def _new_worker_id() -> str:
-    # The host's name becomes part of a key and of "fence|worker": only characters that mean nothing there.
-    host = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname()) or "host"
-    return f"{host}:{os.getpid()}:{secrets.token_hex(4)}"

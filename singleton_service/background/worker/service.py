@@ -23,6 +23,7 @@ from .crew import Crew
 from .loop import HandlerLoop
 from .metrics import Usage, performance
 from .readiness import Readiness
+from .roster import WorkerInfo, roster
 from .samples import register_samples
 from .stats import WorkerCounters
 
@@ -246,6 +247,19 @@ class WorkerService(BaseService):
         """Whether the workers of this process do their work: they run, take tasks, and the server answers."""
         crew = cls._crew
         return crew is not None and crew.is_serving and TaskQueueService.ping()
+
+    @classmethod
+    @guarded
+    def list_workers(cls) -> list[WorkerInfo]:
+        """List the processes that take tasks, on every host, this one included if it does; sorted by host and pid.
+
+        Those in a loop with `TaskQueueService.get_next_task()` are among them. One that was killed is gone from the
+        list when its lease has ended; one whose workers were stopped, when its services are.
+
+        Raises:
+            QueueUnavailableError: the server is not there.
+        """
+        return roster(TaskQueueService._open_client())
 
     @classmethod
     @guarded
