@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         seconds: float
 
 
-__all__ = ["health", "health_async"]
+__all__ = ["PING_TIMEOUT_S", "complaint", "health", "health_async"]
 
 PING_TIMEOUT_S = 5.0
 AT_ONCE = 64
@@ -87,6 +87,19 @@ async def health_async(*services: Service, timeout: float = PING_TIMEOUT_S) -> l
     )
 
 
+def complaint(service: Service, timeout_s: float = PING_TIMEOUT_S) -> str | None:
+    """Ping *service* and return what is wrong with it, None if nothing; for a thread that does nothing else.
+
+    A plain ping runs in the calling thread and keeps it as long as it likes: who asks again and again must not leave a
+    thread behind each time. One that took too long is a complaint all the same. What is not started is not asked.
+    """
+    began = time.monotonic()
+    answer = _judge(service, lambda record: _ping(service, record, timeout_s, runs_here=True))
+    if answer["state"] != ServiceState.STARTED.value:
+        return None
+    return f"took longer than {timeout_s:g} s" if time.monotonic() - began > timeout_s else answer["error"]
+
+
 async def _ask_awaiting(service: Service, timeout_s: float) -> Health:
     import asyncio  # noqa: PLC0415 - there is a running loop, so it is loaded
 
@@ -120,11 +133,11 @@ def _judge(service: Service, ping: Callable[[Record | None], object]) -> Health:
     return _report(service, current, None if answer else "its ping method returned False", began)
 
 
-def _ping(service: Any, record: Record | None, timeout_s: float) -> object:
+def _ping(service: Any, record: Record | None, timeout_s: float, *, runs_here: bool = False) -> object:
     if _hooks.is_default(service, "ping"):
         return True
     hook = service.ping
-    answer = hook() if _hooks.is_async(hook) else run_bounded(hook, timeout_s)
+    answer = hook() if runs_here or _hooks.is_async(hook) else run_bounded(hook, timeout_s)
     if not _hooks.is_awaitable(answer):
         return answer
     with lock:
@@ -133,6 +146,8 @@ def _ping(service: Any, record: Record | None, timeout_s: float) -> object:
             home = None
     if home is not None:
         return run_on(home, answer, timeout_s)
+    if runs_here:
+        return run_fresh_for(answer, timeout_s)
     return run_bounded(lambda: run_fresh_for(answer, timeout_s), timeout_s)
 
 

@@ -25,6 +25,7 @@ PAGES = (
     "look-after-a-queue",
     "rate-limits-and-tenants",
     "retries",
+    "services-that-fail",
 )
 PROGRAMS = [
     pytest.param(*found, id=found[1])

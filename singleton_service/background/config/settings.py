@@ -161,6 +161,14 @@ class Settings(BaseSettings):
         description="How long a handler may take to end once it is interrupted, by its time limit or a cancel. "
         "Then it is given up: another thread takes its place, and what comes of it is refused.",
     )
+    service_check_seconds: float = Field(
+        default=5,
+        ge=0.1,
+        le=3600,
+        allow_inf_nan=False,
+        description="How often a worker asks the services that its handlers require whether they still answer. "
+        "After a failed attempt it asks at once.",
+    )
     sample_handlers: bool = Field(
         default=True,
         description="Whether workers of a process that registered nothing bring sample handlers.",

@@ -186,6 +186,8 @@ class Execution:
     def _fail(  # noqa: PLR0913 - all that is known of the attempt
         self, job: Job, error: BaseException, policy: Policy, max_retries: int, kind: str, trace: str | None
     ) -> None:
+        # It counts all the same: it did run, and a service that does not answer may be its doing.
+        self._readiness.doubt(self._handlers[job.name])
         message = f"Task execution failed: {_shown(error)}"
         job.report = encode_error(_now(), kind, message, trace)
         attempt = job.lease.retry_count + 1

@@ -1,4 +1,4 @@
-"""What handlers require: started before their tasks are taken, and until then the tasks wait."""
+"""What handlers require: started before their tasks are taken, and while it does not answer the tasks wait."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from singleton_service import start, stop
 from singleton_service._operations import active, state
 from singleton_service._starting import ensure_started_async
 from singleton_service.exceptions import ServiceShutdownError
+
+from .service_watch import ServiceWatch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,18 +36,36 @@ class Readiness:
         self._trying = threading.Lock()
         # Why the last start failed, and from when on the next may be tried.
         self._failed: dict[type[BaseService], tuple[str, float]] = {}
+        self._watch = ServiceWatch({}, _AGAIN_S)
 
-    def prepare(self, handlers: Mapping[str, Handler]) -> None:
-        """Start what all handlers require. Never raises: what can't be started is logged, and tried again later."""
+    def prepare(self, handlers: Mapping[str, Handler], check_s: float) -> None:
+        """Start what all handlers require. Never raises: what can't be started is logged, and tried again later.
+
+        Args:
+            handlers: those of this process; more may be added later.
+            check_s: how often to ask services whether they still answer.
+        """
+        self._watch = ServiceWatch(handlers, check_s)
         # A service of both kinds has to live on the loop, for plain code may use it from anywhere.
         for handler in sorted(handlers.values(), key=lambda handler: not _is_async(handler)):
-            self.trouble(handler)
+            if handler.service is not None and not handler.service._initialized:
+                self._start(handler, handler.service)
 
     def trouble(self, handler: Handler) -> str | None:
         """Return why the handler can't be called now; None when it can. Starts what is missing, or tries to."""
         service = handler.service
-        if service is None or service._initialized:
+        if service is None:
             return None
+        if not service._initialized and (reason := self._start(handler, service)) is not None:
+            return reason
+        return self._watch.trouble(service)
+
+    def doubt(self, handler: Handler) -> None:
+        """Say that a task of the handler failed: before its next one, what it requires is asked whether it answers."""
+        if handler.service is not None:
+            self._watch.doubt(handler.service)
+
+    def _start(self, handler: Handler, service: type[BaseService]) -> str | None:
         known = self._failed.get(service)
         if known is None:
             return self._try(handler, service)
@@ -59,6 +79,7 @@ class Readiness:
 
     def close(self) -> None:
         """End the loop, and before it what lives on it: nobody could use it from elsewhere."""
+        self._watch.stop()
         loop = self.loop.loop
         living = [service for service in tuple(state.started) if loop is not None and service._home is loop]
         # When the container is stopping, it does so itself.
@@ -83,6 +104,7 @@ class Readiness:
                 )
             self._failed[service] = reason, time.monotonic() + _AGAIN_S
             return reason
+        self._watch.look_anew(service)
         if self._failed.pop(service, None) is not None:
             logger.info("%s is ready: tasks of %r go on", service.__name__, handler.name)
         return None

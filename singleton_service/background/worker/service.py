@@ -97,7 +97,8 @@ class WorkerService(BaseService):
         TaskQueueService.server_url()  # before all: the server may be away
         if cls._crew is None:
             # Before this service starts, so that they are stopped after it: until then tasks run.
-            readiness.prepare(TaskQueueService._task_handlers)
+            settings = TaskQueueService._open_client().settings
+            readiness.prepare(TaskQueueService._task_handlers, settings.service_check_seconds)
         cls._join_queues(queues)
 
     @classmethod
