@@ -1,5 +1,27 @@
 """The door to the workers: what an application imports."""
 
-from singleton_service.background.worker import WorkerInfo, WorkerService
+from singleton_service.background.worker import (
+    TaskEnd,
+    WorkerInfo,
+    WorkerResource,
+    WorkerService,
+    after_task,
+    before_task,
+    on_task_failure,
+    on_worker_start,
+    on_worker_stop,
+    task_scope,
+)
 
-__all__ = ["WorkerInfo", "WorkerService"]
+__all__ = [
+    "TaskEnd",
+    "WorkerInfo",
+    "WorkerResource",
+    "WorkerService",
+    "after_task",
+    "before_task",
+    "on_task_failure",
+    "on_worker_start",
+    "on_worker_stop",
+    "task_scope",
+]

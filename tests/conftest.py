@@ -21,6 +21,7 @@ import singleton_service
 from singleton_service.background.config import Settings
 from singleton_service.background.engine import open_engine
 from singleton_service.background.task_queue import TaskQueueService
+from singleton_service.background.worker import hooks, resources, scopes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -169,6 +170,21 @@ def surroundings(
 def queue(surroundings: Surroundings) -> type[TaskQueueService]:
     """TaskQueueService on its own namespace, with no handlers registered."""
     return TaskQueueService
+
+
+@pytest.fixture(autouse=True)
+def bare_workers() -> Iterator[None]:
+    """Workers with no hooks, resources and scopes but those of the test."""
+    added: list[list[Any]] = [
+        *(hooks.WORKER_START, hooks.WORKER_STOP, hooks.BEFORE_TASK, hooks.AFTER_TASK, hooks.TASK_FAILURE),
+        *(resources.RESOURCES, scopes.SCOPES),
+    ]
+    before = [list(things) for things in added]
+    for things in added:
+        things.clear()
+    yield
+    for things, were in zip(added, before, strict=True):
+        things[:] = were
 
 
 @contextmanager

@@ -21,6 +21,7 @@ PROGRAM = re.compile(
 )
 PAGES = (
     "define-tasks",
+    "hooks-resources-scopes",
     "intake-and-order",
     "look-after-a-queue",
     "rate-limits-and-tenants",

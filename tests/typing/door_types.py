@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003 - handlers' annotations are read when they run
+from collections.abc import Iterator, Mapping  # noqa: TC003 - handlers' annotations are read when they run
+from contextlib import closing, contextmanager
+from sqlite3 import Connection, connect
 from typing import Any, assert_type
 
 from pydantic import BaseModel
 
 from services.scheduler import SchedulerService
 from services.task_queue import (
+    CurrentTask,
     Progress,
     Task,
     TaskHandle,
@@ -19,7 +22,15 @@ from services.task_queue import (
     discover,
     task,
 )
-from services.worker import WorkerService
+from services.worker import (
+    TaskEnd,
+    WorkerResource,
+    WorkerService,
+    after_task,
+    before_task,
+    on_worker_stop,
+    task_scope,
+)
 
 
 @task
@@ -107,3 +118,38 @@ async def awaiting(handle: TaskHandle) -> None:
     await TaskQueueService.aenqueue_task(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await TaskQueueService.aenqueue_task()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await TaskQueueService.aenqueue_task("x", colour=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+# What an application adds to its workers.
+
+
+@contextmanager
+def connection() -> Iterator[Connection]:
+    """Open a connection and close it again."""
+    with closing(connect("x.db")) as database:
+        yield database
+
+
+@before_task
+def says_its_name(task: CurrentTask) -> str:
+    """Tell the name of a task."""
+    return task.name
+
+
+@after_task
+async def says_its_end(end: TaskEnd) -> TaskStatus:
+    """Tell how an attempt ended."""
+    return end.status
+
+
+def of_a_current_task(task: CurrentTask) -> None:
+    """Look at what decorators give back."""
+    assert_type(says_its_name(task), str)
+    assert_type(WorkerResource(connection).get(), Connection)
+    with task_scope(connection)() as database, WorkerResource(connection).opened() as other:
+        assert_type(database, Connection)
+        assert_type(other, Connection)
+    WorkerResource(says_its_name)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    task_scope(says_its_name)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+    after_task(says_its_name)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+    on_worker_stop(says_its_end)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .dispatcher import Dispatcher
 from .execution import Execution
+from .hooks import WORKER_START, WORKER_STOP, tell_of_worker
 from .pool import ThreadPool
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Crew:
 
     def start(self) -> None:
         """Start all threads."""
+        tell_of_worker(WORKER_START, self._readiness.loop)
         try:
             self._pool.start()
             self._dispatcher.start(self._pool)
@@ -66,8 +68,9 @@ class Crew:
         self._dispatcher.stop(timeout_s)
         self._dispatcher.join()
         self._pool.close()
-        self._readiness.close()
         self._pool.join(_IDLE_THREADS_END_S)
+        tell_of_worker(WORKER_STOP, self._readiness.loop)
+        self._readiness.close()
         return self._dispatcher.cut_off
 
     def hurry(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
 import time
@@ -18,12 +19,15 @@ from singleton_service.background.task_queue.codec import (
     to_json,
 )
 from singleton_service.background.task_queue.current import running_lease
-from singleton_service.background.task_queue.errors import TaskTimeoutError
+from singleton_service.background.task_queue.errors import TaskInterrupted, TaskTimeoutError
 from singleton_service.background.task_queue.outcomes import PermanentError, Retry, TaskResult
 
-from . import loop, seat
+from . import loop, resources, scopes, seat
 from .failures import Judge, returned_failure
+from .hooks import AFTER_TASK, BEFORE_TASK, TASK_FAILURE, tell_of_begin, tell_of_end
 from .job import Ending, Job
+from .resources import RESOURCES
+from .scopes import SCOPES
 from .seat import Order
 
 if TYPE_CHECKING:
@@ -42,7 +46,9 @@ logger = logging.getLogger("singleton_service.worker")
 MAX_RESULT_BYTES = 64 * 1024 * 1024
 
 # A plain handler is called from here; a coroutine's error comes back through the loop and its future.
-_ON_THE_WAY = frozenset({__file__, loop.__file__, seat.__file__, Future.result.__code__.co_filename})
+_ON_THE_WAY = frozenset(
+    {__file__, loop.__file__, scopes.__file__, seat.__file__, contextlib.__file__, Future.result.__code__.co_filename}
+)
 
 
 class Execution:
@@ -80,14 +86,19 @@ class Execution:
         lost = Job(job.lease, is_marked=True)
         lost.has_begun, lost.name, lost.order = True, job.name, job.order
         lost.run_s = job.run_s
-        if job.order is Order.CANCEL:
-            lost.ending = Ending.RELEASE
-            logger.warning("task %s (%s) was cancelled, but its handler can't be stopped", job.lease.id, job.name)
-            return lost
-        fields = decode_body(job.lease.body)
-        handler = self._handlers[job.name]
-        error = TaskTimeoutError(_limit_s(fields, handler.policy) or 0, is_stopped=False)
-        self._fail(lost, error, handler.policy, fields["m"], type(error).__name__, job.stuck_at)
+        here = running_lease.set(job.lease)
+        try:
+            if job.order is Order.CANCEL:
+                lost.ending = Ending.RELEASE
+                logger.warning("task %s (%s) was cancelled, but its handler can't be stopped", job.lease.id, job.name)
+            else:
+                fields = decode_body(job.lease.body)
+                handler = self._handlers[job.name]
+                error = TaskTimeoutError(_limit_s(fields, handler.policy) or 0, is_stopped=False)
+                self._fail(lost, error, handler.policy, fields["m"], type(error).__name__, job.stuck_at)
+            self._ended(lost)
+        finally:
+            running_lease.reset(here)
         return lost
 
     def _run(self, job: Job, seat: Seat) -> None:
@@ -106,11 +117,20 @@ class Execution:
             self._hold_unknown(job)
             return
         reason = None if handler.service is None else self._readiness.trouble(handler)
+        if RESOURCES and reason is None:
+            reason = resources.trouble()
         if reason is not None:
             # For as long as it takes: it is no fault of the task's.
             job.ending, job.reason, job.report = Ending.HOLD, reason, b""
             return
-        self._attempt(job, seat, handler, fields)
+        here = running_lease.set(lease)
+        try:
+            if BEFORE_TASK:
+                tell_of_begin(lease, self._loop)
+            self._attempt(job, seat, handler, fields)
+            self._ended(job)
+        finally:
+            running_lease.reset(here)
         if lease.account is not None:
             lease.account.settle(lease)
 
@@ -124,18 +144,18 @@ class Execution:
             except Exception as error:  # a model's own validators may raise anything
                 self._refuse(job, error)
                 return
-        here = running_lease.set(lease)
+        limit_s = _limit_s(fields, handler.policy)
         began = time.perf_counter()
-        if (limit_s := _limit_s(fields, handler.policy)) is not None:
-            job.deadline = time.monotonic() + limit_s
-            lease.ends_at = time.time() + limit_s
         try:
-            result = seat.call(job, call, fields["p"])
-            if inspect.isawaitable(result):
-                result = self._loop.run_seated(result, job, seat)
+            if SCOPES:
+                result = scopes.within(SCOPES, lambda: self._kept(job, seat, call, fields["p"], limit_s))
+            else:
+                result = self._called(job, seat, call, fields["p"], limit_s)
         except BaseException as error:
             # SystemExit and the like, too: a handler ends its task, never the worker.
             job.run_s = time.perf_counter() - began
+            if job.is_abandoned:
+                return  # to be reported by nobody
             if job.order is Order.CANCEL:
                 job.ending = Ending.RELEASE
                 logger.info("task %s (%s) was cancelled while it ran", lease.id, job.name)
@@ -150,13 +170,32 @@ class Execution:
                 self._take(job, result, handler.policy, fields["m"])
             else:
                 self._complete(job, result)
-        finally:
-            running_lease.reset(here)
+
+    def _called(self, job: Job, seat: Seat, call: Callable[..., Any], payload: Any, limit_s: float | None) -> Any:
+        if limit_s is not None:
+            job.deadline = time.monotonic() + limit_s
+            job.lease.ends_at = time.time() + limit_s
+        result = seat.call(job, call, payload)
+        return self._loop.run_seated(result, job, seat) if inspect.isawaitable(result) else result
+
+    def _kept(self, job: Job, *how: Any) -> Any:
+        result = self._called(job, *how)
+        if job.is_abandoned:
+            # It is dropped, and the task may run elsewhere by now: no scope shall keep what it did.
+            raise TaskInterrupted
+        return result
+
+    def _ended(self, job: Job) -> None:
+        if (AFTER_TASK or TASK_FAILURE) and not job.is_abandoned:
+            tell_of_end(job, self._loop)
+        # An error's traceback leads to frames that hold the job: neither shall live on by the other.
+        job.result = job.error = None
 
     @staticmethod
     def _refuse(job: Job, error: Exception) -> None:
         # It will be no better next time.
         message = f"The handler was not called: {_shown(error)}"
+        job.error = error
         job.ending, job.report = Ending.BURY, encode_error(_now(), type(error).__name__, message, None)
         logger.error("task %s (%s) failed for good: %s", job.lease.id, job.name, message)
 
@@ -177,11 +216,12 @@ class Execution:
                 f"Task result is not JSON: {_shown(error)}. The handler ran and is not run again; "
                 "return plain values (str, int, float, bool, None, list, dict)"
             )
+            job.error = error
             job.ending, job.report = Ending.BURY, encode_error(_now(), type(error).__name__, message, None)
             # The traceback would be of our encoder; the message says it all.
             logger.error("task %s (%s) failed: %s", job.lease.id, job.name, message)  # noqa: TRY400
             return
-        job.ending, job.report = Ending.COMPLETE, result_json
+        job.ending, job.report, job.result = Ending.COMPLETE, result_json, result
 
     def _fail(  # noqa: PLR0913 - all that is known of the attempt
         self, job: Job, error: BaseException, policy: Policy, max_retries: int, kind: str, trace: str | None
@@ -189,6 +229,7 @@ class Execution:
         # It counts all the same: it did run, and a service that does not answer may be its doing.
         self._readiness.doubt(self._handlers[job.name])
         message = f"Task execution failed: {_shown(error)}"
+        job.error = error
         job.report = encode_error(_now(), kind, message, trace)
         attempt = job.lease.retry_count + 1
         delay_s = self._judge.wait_s(job.lease, policy, error, max_retries)

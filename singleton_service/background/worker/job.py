@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from singleton_service.background.task_queue.lease import Lease
@@ -32,6 +32,8 @@ class Job:
         has_begun: the handler was called.
         ending: None while it waits or runs.
         report: what goes with the ending: the record, the error or the reason, as bytes.
+        result: what the handler returned, and
+        error: what the attempt failed with, until hooks were told.
         delay_ms: until the retry.
         stuck_at: where the handler was when it was given up, as a traceback.
         run_s: how long the handler took, seconds.
@@ -44,6 +46,7 @@ class Job:
         "deadline",
         "delay_ms",
         "ending",
+        "error",
         "has_begun",
         "is_abandoned",
         "is_marked",
@@ -52,6 +55,7 @@ class Job:
         "order",
         "reason",
         "report",
+        "result",
         "run_s",
         "stuck_at",
     )
@@ -66,6 +70,8 @@ class Job:
         self.order: Order | None = None
         self.ending: Ending | None = None
         self.report = b""
+        self.result: Any = None
+        self.error: BaseException | None = None
         self.reason = ""
         self.delay_ms = 0
         self.run_s = 0.0

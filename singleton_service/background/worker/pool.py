@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from .executor import executor_here
+from .resources import close_here, has_open
 from .seat import Order, Seat
 from .time_limits import TimeLimits
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from .job import Job
 
 logger = logging.getLogger("singleton_service.worker")
+
+# To close what a thread had for itself may take its time; a connection cut off is the other side's trouble.
+_CLOSING_S = 10.0
 
 
 class ThreadPool:
@@ -42,6 +46,7 @@ class ThreadPool:
         self._execution = execution
         self._ring = ring
         self._inbox: SimpleQueue[Job | None] = SimpleQueue()
+        self._closing: list[threading.Thread] = []
         self._threads = [self._thread(n) for n in range(1, size + 1)]
 
     def start(self) -> None:
@@ -78,10 +83,12 @@ class ThreadPool:
             self._inbox.put(None)
 
     def join(self, timeout_s: float) -> None:
-        """Wait for the threads to end, at most *timeout_s* for all of them."""
-        ends_at = time.monotonic() + timeout_s
+        """Wait for the threads to end, at most *timeout_s* for all of them; longer only for resources to be closed."""
+        began = time.monotonic()
         for thread in self._threads:
-            thread.join(max(0.0, ends_at - time.monotonic()))
+            thread.join(max(0.0, began + timeout_s - time.monotonic()))
+        for thread in self._closing:
+            thread.join(max(0.0, began + _CLOSING_S - time.monotonic()))
 
     @property
     def is_callers(self) -> bool:
@@ -93,7 +100,7 @@ class ThreadPool:
         return [thread.name for thread in self._threads if thread.is_alive()]
 
     def _thread(self, number: int, lost: Job | None = None) -> threading.Thread:
-        return threading.Thread(target=self._work, args=(lost,), name=f"worker-{number}", daemon=True)
+        return threading.Thread(target=self._live, args=(lost,), name=f"worker-{number}", daemon=True)
 
     def _replace(self, seat: Seat, job: Job) -> None:
         """Start another thread in place of one whose handler can't be stopped; it deals with that job first."""
@@ -103,6 +110,14 @@ class ThreadPool:
         stuck.name = f"{stuck.name}-given-up"
         self._threads = [*(known for known in self._threads if known is not stuck), thread]
         thread.start()
+
+    def _live(self, lost: Job | None) -> None:
+        try:
+            self._work(lost)
+        finally:
+            if has_open():
+                self._closing.append(threading.current_thread())
+                close_here()
 
     def _work(self, lost: Job | None) -> None:
         executor_here.set(self)
