@@ -21,6 +21,7 @@ import redis
 from singleton_service.background.config import Settings
 from singleton_service.background.engine import open_engine
 from singleton_service.background.engine.binary import find_server
+from singleton_service.background.engine.embedded import SERVER_ENVIRONMENT
 from singleton_service.background.task_queue.client import QueueClient
 from singleton_service.background.task_queue.protocol import Protocol
 from singleton_service.background.task_queue.records import TaskRequest
@@ -106,7 +107,9 @@ def bare_queue(server: Path) -> Iterator[BareQueue]:
         socket = f"{directory}/s"
         command = [str(server), "--port", "0", "--unixsocket", socket, "--dir", directory]
         command += ["--save", "", "--appendonly", "no"]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=SERVER_ENVIRONMENT
+        )
         try:
             connection = redis.Redis(unix_socket_path=socket)
             _wait_for(connection)

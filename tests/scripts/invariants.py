@@ -20,7 +20,16 @@ HASHES = (
     *("body", "running", "attempts", "errors", "reasons", "results", "counters", "settings", "waiters"),
     *("cancels", "unique", "unique_of", "line_of", "progress", "crew", "turns"),
 )
-ZSETS = ("due", "held", "waiting", "kept", "dead", "seen", "workers", "expiry", "pace")
+ZSETS = ("due", "held", "waiting", "kept", "dead", "seen", "workers", "expiry", "pace", "shelves")
+# Every table of bodies there is, named in `shelves` or not.
+ON_SHELVES = """
+local found = {}
+for _, key in ipairs(redis.call("KEYS", KEYS[1] .. ":*")) do
+    found[#found + 1] = string.sub(key, #KEYS[1] + 2)
+    found[#found + 1] = redis.call("HGETALL", key)
+end
+return found
+"""
 
 # Where the tasks that have not ended are, and what is known of them. `wake` is no task, and a fetch takes it away.
 LIVE = (
@@ -33,13 +42,14 @@ HAS_LIMIT_KEY = 8
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """All of a queue at one moment: lists, hashes and sorted sets by name, and each worker's `owned`."""
+    """All of a queue at one moment: lists, hashes, sorted sets by name, each worker's `owned`, bodies by shelf."""
 
     keys: list[bytes]
     lists: dict[str, list[str]]
     hashes: dict[str, dict[str, bytes]]
     zsets: dict[str, dict[str, float]]
     owned: dict[str, dict[str, bytes]]
+    shelves: dict[str, dict[str, bytes]]
     is_full: bool
 
     @classmethod
@@ -52,20 +62,32 @@ class Dump:
         commands += [(b"ZRANGE", keys.key(name), 0, -1, b"WITHSCORES") for name in ZSETS]
         commands += [(b"HGETALL", key) for key in owned_keys.values()]
         commands += [(b"EXISTS", keys.key(name)) for name in STRINGS]
-        answers = iter(link.run([*commands, (b"EXEC",)])[-1])
+        commands += [(b"EVAL", ON_SHELVES, 1, keys.key("body"))]
+        *answered, on_shelves = link.run([*commands, (b"EXEC",)])[-1]
+        answers = iter(answered)
+        shelves = {shelf.decode(): _pairs(content) for shelf, content in zip(*[iter(on_shelves)] * 2, strict=True)}
         return cls(
             keys=[*(keys.key(name) for name in (*STRINGS, *LISTS, *HASHES, *ZSETS)), *owned_keys.values()],
             lists={name: [uid.decode() for uid in next(answers)] for name in LISTS},
             hashes={name: _pairs(next(answers)) for name in HASHES},
             zsets={name: {uid: float(score) for uid, score in _pairs(next(answers)).items()} for name in ZSETS},
             owned={worker: _pairs(next(answers)) for worker in workers},
+            shelves=shelves,
             is_full=bool(next(answers)),
         )
 
     @property
+    def blobs(self) -> dict[str, bytes]:
+        """The bodies themselves, wherever they lie."""
+        everywhere = dict(self.hashes["body"])
+        for shelf in self.shelves.values():
+            everywhere.update(shelf)
+        return everywhere
+
+    @property
     def bodies(self) -> set[str]:
         """The tasks that are kept, failed ones included."""
-        return set(self.hashes["body"])
+        return set(self.blobs)
 
     @property
     def ready(self) -> list[str]:
@@ -108,12 +130,13 @@ class Dump:
     @property
     def tombstones(self) -> list[str]:
         """The places in ready lists of tasks that were ended before they started."""
-        return [uid for uid in self.ready if uid not in self.hashes["body"]]
+        return [uid for uid in self.ready if uid not in self.bodies]
 
     def places(self) -> dict[str, Iterable[str]]:
         """Where a task can be: each is in exactly one of these."""
+        bodies = self.bodies
         return {
-            **{name: [uid for uid in self.lists[name] if uid in self.hashes["body"]] for name in LISTS[:5]},
+            **{name: [uid for uid in self.lists[name] if uid in bodies] for name in LISTS[:5]},
             **{name: self.zsets[name] for name in ("due", "held", "dead")},
             "waiting": [uid for _, _, uid in self.in_line],
             "running": self.hashes["running"],
@@ -121,7 +144,8 @@ class Dump:
 
     def leftovers(self) -> dict[str, Any]:
         """Return every live key that is not empty: after a drain there is none."""
-        everything = {**self.lists, **self.hashes, **self.zsets, "owned": {w: o for w, o in self.owned.items() if o}}
+        owned = {worker: has for worker, has in self.owned.items() if has}
+        everything = {**self.lists, **self.hashes, **self.zsets, "body": self.blobs, "owned": owned}
         return {name: everything[name] for name in LIVE if everything[name]}
 
     def crashes(self, uid: str) -> int:
@@ -137,6 +161,7 @@ def check(dump: Dump, *, token_taken: bool = False) -> None:
         token_taken: the test plays a dispatcher that has popped the wake-up token and not fetched yet.
     """
     _every_body_is_in_one_place(dump)
+    _every_body_lies_on_its_shelf(dump)
     _leases_and_their_index_agree(dump)
     _side_notes_belong_to_bodies(dump)
     _endings_are_complete(dump)
@@ -160,6 +185,14 @@ def _every_body_is_in_one_place(dump: Dump) -> None:
     found = Counter(uid for place in dump.places().values() for uid in place)
     assert {uid: number for uid, number in found.items() if number > 1} == {}, "in two places"
     assert set(found) == dump.bodies, (set(found) ^ dump.bodies, dump.places())
+
+
+def _every_body_lies_on_its_shelf(dump: Dump) -> None:
+    assert set(dump.zsets["shelves"]) == set(dump.shelves), "listing would miss one"
+    for shelf, bodies in dump.shelves.items():
+        assert {uid[1:9] if uid[0] in "4567" else uid[1:7] for uid in bodies} == {shelf}
+        assert {uid[0] for uid in bodies} <= set("456789ab")
+    assert {uid[0] for uid in dump.hashes["body"]} <= set("0123=")
 
 
 def _leases_and_their_index_agree(dump: Dump) -> None:
@@ -223,7 +256,7 @@ def _lines_are_as_they_should(dump: Dump) -> None:
             assert uid not in dump.hashes["unique_of"]
     assert set(places) - set(in_line) <= set(dump.limit_keys), "has the key, and a place in its line"
     unfinished = dump.bodies - set(dump.zsets["dead"])
-    has_key = {uid for uid in unfinished if (dump.hashes["body"][uid][2] - ord("0")) & HAS_LIMIT_KEY}
+    has_key = {uid for uid in unfinished if (dump.blobs[uid][2] - ord("0")) & HAS_LIMIT_KEY}
     waits_for_unique = {uid for line, _, uid in dump.in_line if line.startswith("u")}
     assert set(dump.limit_keys) == has_key - waits_for_unique
 

@@ -181,9 +181,11 @@ class Worker:
         """Pause the queue, or resume it."""
         return int(self.say(self.speak.pause(paused=paused)))
 
-    def put(self, number: int = 1, *, when: bytes = NOW, priority: int = 1) -> list[str]:
-        """Enqueue so many tasks, and return their uids."""
+    def put(self, number: int = 1, *, when: bytes = NOW, priority: int = 1, measure: int | None = None) -> list[str]:
+        """Enqueue so many tasks, and return their uids; *measure* is 4 or 8, or 0 for protocol 1."""
         uids = [new_uid(priority) for _ in range(number)]
+        if measure is not None:
+            uids = [f"{priority + measure:x}{uid[1:]}" for uid in uids]
         assert self.enqueue(*uids, when=when, priority=priority) == number
         return uids
 

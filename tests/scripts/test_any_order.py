@@ -67,9 +67,15 @@ class TwoWorkers(RuleBasedStateMachine):
     def begin(self, number: int) -> None:
         self.enqueued += self.worker("w").put(number)
 
-    @rule(number=st.integers(1, 4), priority=st.integers(0, 3), delay_ms=st.sampled_from([0, 0, 20_000, 80_000]))
-    def enqueue(self, number: int, priority: int, delay_ms: int) -> None:
-        self.enqueued += self.worker("w").put(number, priority=priority, when=b"+%d" % delay_ms if delay_ms else b"0")
+    @rule(
+        number=st.integers(1, 4),
+        priority=st.integers(0, 3),
+        delay_ms=st.sampled_from([0, 0, 20_000, 80_000]),
+        measure=st.sampled_from([0, 4, 8]),
+    )
+    def enqueue(self, number: int, priority: int, delay_ms: int, measure: int) -> None:
+        when = b"+%d" % delay_ms if delay_ms else b"0"
+        self.enqueued += self.worker("w").put(number, priority=priority, when=when, measure=measure)
 
     @rule(number=st.integers(1, 4), limit=st.integers(1, 8))
     def enqueue_below_a_limit(self, number: int, limit: int) -> None:

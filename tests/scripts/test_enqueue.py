@@ -23,7 +23,7 @@ def test_a_task_is_ready_at_once_and_somebody_is_woken(station: Station, worker:
     assert worker.enqueue(uid) == 1
     dump = station.check()
     assert (dump.lists["ready:1"], dump.lists["wake"]) == ([uid], ["1"])
-    assert dump.hashes["body"][uid] == body(uid)
+    assert dump.blobs[uid] == body(uid)
 
 
 @pytest.mark.parametrize("priority", range(4))

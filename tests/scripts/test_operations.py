@@ -123,7 +123,7 @@ def test_only_what_has_ended_is_deleted(station: Station, worker: Worker) -> Non
     assert worker.delete(done, failed, running, ready, "never") == b"11000"
     assert worker.delete(done, failed) == b"00"
     dump = station.dump()
-    assert set(dump.hashes["body"]) == {running, ready}
+    assert set(dump.blobs) == {running, ready}
     # A failed task that is forgotten has still failed.
     assert station.check().counters["failed"] == 1
 

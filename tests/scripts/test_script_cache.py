@@ -75,7 +75,7 @@ def test_a_life_goes_well_with_a_flush_before_every_step(station: Station, worke
 def test_a_refused_command_does_not_shift_the_answers_of_the_next(station: Station, worker: Worker) -> None:
     worker.put(1)
     with pytest.raises(TaskQueueError, match="WRONGTYPE"):
-        station.link.run([(b"LPUSH", station.key("body"), b"x"), worker.speak.stats()])
+        station.link.run([(b"LPUSH", station.key("counters"), b"x"), worker.speak.stats()])
     assert worker.stats()["ready"] == 1
 
 

@@ -347,7 +347,7 @@ def test_who_waits_counts_as_pending_and_says_what_for(station: Station, worker:
     worker.limit_keys(max_running=1)
     _, second = worker.put_for("k", 2)
     worker.take()
-    assert worker.status(second)[0][:3] == [b"waiting", station.dump().hashes["body"][second], b"lk"]
+    assert worker.status(second)[0][:3] == [b"waiting", station.dump().blobs[second], b"lk"]
     assert worker.stats()["waiting"] == 1
 
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _LEASE_S = 2.0
 # One thread may have all of them to do, three seconds each.
 _LONGEST_DRAIN_S = 300.0
+# Totals of a queue: a task that came, or came back to life, and has not gone is still there.
+_CAME, _WENT = (b"enqueued", b"revived"), (b"completed", b"failed", b"cancelled", b"expired")
 _LOOK_EVERY_S = 0.5
 _MOST_RETRIES = 2
 _BURIED = "worker lost 3 times"
@@ -280,8 +282,9 @@ class World:
     def _is_drained(self) -> bool:
         for queue in self.queues:
             keys = QueueKeys(self.settings.namespace, queue, "")
-            bodies, dead = self.network.ask((b"HLEN", keys.key("body")), (b"ZCARD", keys.key("dead")))
-            if bodies != dead:
+            (counted,) = self.network.ask((b"HMGET", keys.key("counters"), *_CAME, *_WENT))
+            counts = [int(number or 0) for number in counted]
+            if sum(counts[: len(_CAME)]) != sum(counts[len(_CAME) :]):
                 return False
         return True
 

@@ -31,6 +31,11 @@ _LONGEST_WAIT_S: Final = 0.05
 # the program's secrets stay behind.
 _ENVIRONMENT: Final = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
+# The wheel's server allocates with glibc, which keeps only 7 freed pieces of a size at hand and joins and splits all
+# others: with a million tasks waiting that was a fifth of the server's time. A batch of a thousand fits into 2,048.
+# (https://sourceware.org/glibc/manual/latest/html_node/Memory-Allocation-Tunables.html)
+SERVER_ENVIRONMENT: Final = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=2048"}
+
 _logger = logging.getLogger(__name__)
 
 
@@ -140,7 +145,7 @@ class EmbeddedServer:
                     pass_fds=(lock.fd, ends[1].fd),
                     start_new_session=True,
                     cwd="/",
-                    env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+                    env=SERVER_ENVIRONMENT | {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
                 )
             except OSError as error:
                 raise EngineError(

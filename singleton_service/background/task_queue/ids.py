@@ -1,6 +1,7 @@
 """Task ids: `<queue>.<uid>`. The uid is made here, by the client, so that a repeated enqueue adds nothing.
 
-uid of our own: priority digit, 9 characters of ms since 1970, 10 of randomness (base 32).
+uid of our own: a first digit, 9 characters of ms since 1970, 10 of randomness (base 32). The first digit is the
+priority and 4, or 8, by which the scripts tell where the task's body lies (lua/include/shelves.lua).
 uid from a caller or a schedule: "=" and the name given, the same task for ever.
 """
 
@@ -14,15 +15,42 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _DIGITS = {character: value for value, character in enumerate(_ALPHABET)}
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _QUEUE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
-_UID = re.compile(r"[0-3][0-9a-z]{19}|=[A-Za-z0-9_-]{1,128}")
+_UID = re.compile(r"[0-9ab][0-9a-z]{19}|=[A-Za-z0-9_-]{1,128}")
 _GIVEN = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _TIME = slice(1, 10)
 _RANDOM_BYTES = 7  # 56 bits, of which 50 are used
 
+# What is added to the priority: bodies lie with those of the same 32 ms, or of the same 33 s.
+_FINE, _COARSE = 4, 8
+# From so many in a second on a process's tasks lie together by the finer measure.
+_MANY = 256
+
 
 def new_uid(priority: int) -> str:
-    """Make a uid nobody else makes. The time in it is this machine's and decides nothing."""
-    return f"{priority}{_time_part(time.time_ns() // 1_000_000)}{_random_part(os.urandom(_RANDOM_BYTES))}"
+    """Make a uid nobody else makes. The time in it is this machine's and decides no more than where its body lies."""
+    ms = time.time_ns() // 1_000_000
+    first = priority + (_FINE if _crowd.has_many(ms >> 10) else _COARSE)
+    return f"{_ALPHABET[first]}{_time_part(ms)}{_random_part(os.urandom(_RANDOM_BYTES))}"
+
+
+class _Crowd:
+    """Counts the tasks that this process makes. Threads may miscount: either answer is right, one a little slower."""
+
+    __slots__ = ("_made", "_second", "_was_many")
+
+    def __init__(self) -> None:
+        self._second, self._made, self._was_many = 0, 0, False
+
+    def has_many(self, second: int) -> bool:
+        """Count one more, and say whether there are many in this second, or were in the last."""
+        if second != self._second:
+            self._was_many = self._made >= _MANY and second == self._second + 1
+            self._second, self._made = second, 0
+        self._made += 1
+        return self._was_many or self._made >= _MANY
+
+
+_crowd = _Crowd()
 
 
 def created_ms_of(uid: str) -> int:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MAX_LIMIT = 1000
 _MOST_LOOKED_AT = 1000
-_SCAN = re.compile(r"[0-9]{1,20}|end")
+_SCAN = re.compile(r"([0-9a-z]{1,9}/)?[0-9]{1,20}|end")
 
 # Where tasks of a status are to be found: the smallest key that names them all. Of two, that which tasks leave for the
 # other comes first, so that none slips by.

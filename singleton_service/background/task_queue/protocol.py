@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .link import Command
     from .scripts import Scripts
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 SEEN_FOR_MS = 24 * 3600 * 1000
 
 

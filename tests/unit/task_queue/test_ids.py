@@ -19,8 +19,19 @@ def test_a_hundred_thousand_ids_differ() -> None:
 @pytest.mark.parametrize("priority", range(4))
 def test_an_id_of_ours_begins_with_its_priority(priority: int) -> None:
     uid = new_uid(priority)
-    assert (uid[0], len(uid)) == (str(priority), 20)
+    assert (int(uid[0], 36) % 4, len(uid)) == (priority, 20)
     assert split_id(join_id("default", uid)) == ("default", uid)
+
+
+def test_an_id_says_whether_it_was_one_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_ms = 1_700_000_000_000
+    monkeypatch.setattr("time.time_ns", lambda: now_ms * 1_000_000)
+    first_of_many = [new_uid(1)[0] for _ in range(300)]
+    assert (first_of_many[0], first_of_many[-1]) == ("9", "5")
+    now_ms += 1024
+    assert new_uid(1)[0] == "5", "there were many in the second before"
+    now_ms += 2048
+    assert new_uid(1)[0] == "9"
 
 
 def test_ids_of_ours_sort_by_the_time_they_were_made(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +70,7 @@ def test_a_queue_may_have_dots_and_the_last_one_parts() -> None:
         "x" * 65 + ".=a",
         "-a.=b",
         "a b.=c",
-        "default.4" + "0" * 19,
+        "default.c" + "0" * 19,
         "default.1" + "0" * 18,
         "default.1" + "0" * 20,
         "default.1" + "A" * 19,

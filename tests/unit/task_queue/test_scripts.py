@@ -128,8 +128,8 @@ def test_only_a_test_has_a_clock_of_its_own() -> None:
 
 def test_ready_is_a_list_of_keys_lowest_priority_first() -> None:
     fetch = load_scripts().fetch
-    assert fetch.keys[1:5] == ("ready:0", "ready:1", "ready:2", "ready:3")
-    assert "local ready = { KEYS[2], KEYS[3], KEYS[4], KEYS[5] }\nlocal suspects = KEYS[6]" in text_of(fetch)
+    assert fetch.keys[2:6] == ("ready:0", "ready:1", "ready:2", "ready:3")
+    assert "local ready = { KEYS[3], KEYS[4], KEYS[5], KEYS[6] }\nlocal suspects = KEYS[7]" in text_of(fetch)
 
 
 def test_keys_are_spelled_with_the_queue_in_braces() -> None:

@@ -1,6 +1,6 @@
 -- Ask to be told when tasks end, or of their progress as well, or no more; and say which have ended.
 --
--- keys:    body dead results running attempts expiry waiters
+-- keys:    body shelves dead results running attempts expiry waiters
 -- args:    who
 -- items:   uid wanted
 -- returns: a string per item: w waiting, e ended, u unknown, n not awaited any more
@@ -9,7 +9,7 @@
 -- A mark goes with the task's end, or when nobody waits any more. Who waits asks again now and then, so what is pushed
 -- out by too many, or forgotten by the server, comes back.
 -- Begins with a delete, so on a full server, too, one can wait for what is being drained.
--- include: time traits expired
+-- include: time batch shelves traits expired
 
 local MARK_LENGTH, MOST_MARKS = 11, 32
 
@@ -32,7 +32,7 @@ end
 local verdict = {}
 for i = FIRST_ITEM, #ARGV, 2 do
     local uid, wanted = ARGV[i], ARGV[i + 1]
-    local blob = redis.call("HGET", body, uid)
+    local blob = blob_of(uid)
     if wanted == "n" then
         mark(uid, wanted)
         verdict[#verdict + 1] = "n"

@@ -1,22 +1,23 @@
 -- Read a page of the tasks that one key names: those that are wanted, until there are enough.
 --
--- keys:    body due held waiting line_of reasons running attempts errors expiry progress results kept crew dead
+-- keys:    body shelves due held waiting line_of reasons running attempts errors expiry progress results kept crew dead
 -- args:    result_ttl_ms source scan after most limit status name tag
 -- items:   uid
 -- returns: how many were looked at; where to go on (scan, "end" when there is no more; after; a list of uids); then a list
 --          of uid and what status.lua says, for each task that is wanted
 --
 -- scan is SCAN's own cursor. What it has read and the page has no room for is named, and comes back as the items: read
--- again, SCAN need not answer the same, and no order among its answers would hold. Only an answer that was the whole key
--- is taken up again, from the uid *after* which to go on. status, name, tag: "" for any.
+-- again, SCAN need not answer the same, and no order among its answers would hold. Only an answer that was the whole table
+-- is taken up again, from the uid *after* which to go on. Shelves are read one after the other, and stand with their name
+-- before the cursor. status, name, tag: "" for any.
 -- Stops at *limit* wanted, *most* looked at, or enough bytes.
--- include: time traits expired records standing
+-- include: time batch shelves traits expired records standing
 
 local ENOUGH_BYTES = 4 * 1024 * 1024
 -- SCAN of a hash brings the values with it, and they may be large: few at a time, more while they are small.
 local FIRST_STEP, LARGEST_STEP, SMALL_BYTES = 4, 64, 256 * 1024
 local SOURCES = {
-    ["body"] = { "HSCAN", body },
+    ["body"] = { "HSCAN", body, shelves },
     ["running"] = { "HSCAN", running },
     ["attempts"] = { "HSCAN", attempts },
     ["results"] = { "HSCAN", results },
@@ -100,7 +101,27 @@ local function look_at(uids)
     return #uids
 end
 
-local command, key = unpack(SOURCES[source])
+local command, key, others = unpack(SOURCES[source])
+
+-- Where a position is, "cursor" in the first table or "shelf/cursor" in another: the key, the cursor, how it begins.
+local function place_of(position)
+    local shelf, cursor = string.match(position, "^([^/]*)/(.*)$")
+    if shelf then
+        return key .. ":" .. shelf, cursor, shelf .. "/"
+    end
+    return key, position, ""
+end
+
+-- The position after the end of a table.
+local function next_table(prefix)
+    if not others then
+        return "end"
+    end
+    local from = prefix == "" and "-" or "(" .. string.sub(prefix, 1, -2)
+    local shelf = redis.call("ZRANGE", others, from, "+", "BYLEX", "LIMIT", 0, 1)[1]
+    return shelf and shelf .. "/0" or "end"
+end
+
 local step = FIRST_STEP
 local position, threshold, left = scan, after, {}
 for i = FIRST_ITEM, #ARGV do
@@ -109,8 +130,10 @@ end
 left = { unpack(left, look_at(left) + 1) }
 
 while position ~= "end" and #left == 0 and not is_full() do
-    local answer = redis.call(command, key, position, "COUNT", math.min(step, limit - number))
-    local uids, further, brought = {}, answer[1] == "0" and "end" or answer[1], 0
+    local at_key, cursor, prefix = place_of(position)
+    local answer = redis.call(command, at_key, cursor, "COUNT", math.min(step, limit - number))
+    local is_last = answer[1] == "0"
+    local uids, further, brought = {}, is_last and next_table(prefix) or prefix .. answer[1], 0
     for n = 1, #answer[2], 2 do
         brought = brought + #answer[2][n + 1]
         if answer[2][n] > threshold then
@@ -120,12 +143,12 @@ while position ~= "end" and #left == 0 and not is_full() do
     table.sort(uids)
     step = brought < SMALL_BYTES and math.min(2 * step, LARGEST_STEP) or FIRST_STEP
     local past = look_at(uids)
-    if past == #uids then
-        position = further
-    elseif position == "0" and further == "end" then
+    if past < #uids and cursor == "0" and is_last then
         threshold = uids[past]
     else
         position, left = further, { unpack(uids, past + 1) }
+        -- It is of one table.
+        threshold = is_last and "" or threshold
     end
 end
 return { looked, position, threshold, left, found }

@@ -1,13 +1,13 @@
 -- Fail tasks for good, if the caller still holds them. A dead task keeps its body and its errors.
 --
--- keys:    body running owned attempts errors reasons cancels expiry progress unique unique_of dead counters waiters full wake waiting line_of due turns settings
+-- keys:    body shelves running owned attempts errors reasons cancels expiry progress unique unique_of dead counters waiters full wake waiting line_of due turns settings
 -- args:    again failed_ttl_ms max_failed ended_channel
 -- items:   uid lease error
 -- returns: a string of 1 and 0 per item: was it the caller's
 --
 -- again: "1" when an earlier answer may have been lost; a death of this very error under this very lease counts as a
 -- yes (a third crash is noted under the lease, too, but with an error of its own).
--- include: time batch tables tally names wake limits lines turns room leases attempts repeats errors burial unique closing graves endings
+-- include: time batch shelves tables tally names wake limits lines turns room leases attempts repeats errors burial unique closing graves endings
 
 local now_ms = server_time()
 local mine, answer, uids = give_up(FIRST_ITEM, 3)

@@ -1,16 +1,16 @@
 -- Cancel tasks: those that do not run end now; those that do are not run again, and their worker is told.
 --
--- keys:    body due held running attempts errors reasons cancels expiry progress unique unique_of results finished kept dead counters waiters waiting line_of wake turns settings
+-- keys:    body shelves due held running attempts errors reasons cancels expiry progress unique unique_of results finished kept dead counters waiters waiting line_of wake turns settings
 -- args:    result_ttl_ms max_results ended_channel
 -- items:   uid
 -- returns: a string per item: 0 unknown or ended, 1 cancelled, 2 running and told
--- include: time batch tables tally wake limits lines turns traits expired unique records keeping unstarted endings
+-- include: time batch shelves tables tally wake limits lines turns traits expired unique records keeping unstarted endings
 
 local now_ms = server_time()
 local verdict, ended = {}, {}
 for i = FIRST_ITEM, #ARGV do
     local uid = ARGV[i]
-    local blob = redis.call("HGET", body, uid)
+    local blob = blob_of(uid)
     if not blob or redis.call("ZSCORE", dead, uid) or has_expired(uid, blob, now_ms) then
         verdict[#verdict + 1] = "0"
     elseif redis.call("HEXISTS", running, uid) == 1 then

@@ -1,13 +1,13 @@
 -- Finish tasks with their results, if the caller still holds them.
 --
--- keys:    running owned body attempts errors reasons cancels expiry progress unique unique_of results finished kept crew counters waiters full wake waiting line_of due turns settings
+-- keys:    running owned body shelves attempts errors reasons cancels expiry progress unique unique_of results finished kept crew counters waiters full wake waiting line_of due turns settings
 -- args:    again result_ttl_ms max_results ended_channel
 -- items:   uid lease result
 -- returns: a string of 1 and 0 per item: was it the caller's
 --
 -- again: "1" when an earlier answer may have been lost; then a result of this very lease counts as a yes.
 -- Invariant: a lease is good for one finish. Begins with deletes, so a full server can still be drained.
--- include: time batch tables tally names gauges wake limits lines turns room leases traits repeats unique closing records keeping crew endings
+-- include: time batch shelves tables tally names gauges wake limits lines turns room leases traits repeats unique closing records keeping crew endings
 
 local now_ms = server_time()
 local mine, answer, uids = give_up(FIRST_ITEM, 3)
@@ -18,9 +18,9 @@ answer = or_settled_before(answer, 3, function(i)
 end)
 
 if #mine > 0 then
-    local blobs = redis.call("HMGET", body, unpack(uids))
+    local blobs = blobs_of(uids)
     local keys = end_turns(uids)
-    redis.call("HDEL", body, unpack(uids))
+    drop_blobs(uids)
     -- Sparse: most tasks never failed and were never held.
     local has_past = redis.call("EXISTS", attempts, errors, reasons) > 0
     -- Those of one fetch have much in common, and so have those of one name: worked out once.

@@ -1,10 +1,11 @@
 -- Forget tasks that have ended; others are left alone.
 --
--- keys:    body dead attempts errors results kept
+-- keys:    body shelves dead attempts errors results kept
 -- items:   uid
 -- returns: a string of 1 and 0 per item: was it forgotten
 --
 -- A place in `finished` stays until its turn comes: taking one out of the middle of a list costs as much as it is long.
+-- include: batch shelves
 
 local verdict = {}
 for i = FIRST_ITEM, #ARGV do
@@ -13,9 +14,9 @@ for i = FIRST_ITEM, #ARGV do
     redis.call("ZREM", kept, uid)
     if redis.call("ZREM", dead, uid) == 1 then
         was_there = true
-        for _, hash in ipairs({ body, attempts, errors }) do
-            redis.call("HDEL", hash, uid)
-        end
+        drop_blobs({ uid })
+        redis.call("HDEL", attempts, uid)
+        redis.call("HDEL", errors, uid)
     end
     verdict[#verdict + 1] = was_there and "1" or "0"
 end

@@ -1,6 +1,6 @@
 -- Add tasks to a queue: ready now, or due later. Each uid is added once, however often it is sent.
 --
--- keys:    body ready[4] due held seen results finished dead kept running attempts errors reasons expiry progress unique unique_of wake counters waiters waiting line_of settings turns
+-- keys:    body shelves ready[4] due held seen results finished kept running attempts errors reasons expiry progress unique unique_of wake counters waiters waiting line_of settings turns
 -- args:    protocol max_backlog seen_for_ms result_ttl_ms max_results ended_channel
 -- items:   uid when blob
 -- returns: how many were new, how many have not started (0: nothing was refused), then for each item that is not new as
@@ -13,7 +13,7 @@
 -- item: never what is there already, or takes another's place.
 -- A uid that begins with "=" was given by the caller or a schedule and is remembered in `seen`.
 -- Invariant: a uid in ready or due has a body. The first write is the HSET, so a full server refuses cleanly.
--- include: time batch tables tally version ready wake limits lines turns traits expired unique records keeping unstarted endings
+-- include: time batch shelves tables tally version ready wake limits lines turns traits expired unique records keeping unstarted endings
 
 local number = redis.call("HGET", settings, "protocol")
 if is_newer(number) then
@@ -31,10 +31,9 @@ for first = FIRST_ITEM, known and #ARGV or 0, PAGE do
     for i = first, math.min(first + PAGE - 1, #ARGV), 3 do
         uids[#uids + 1] = ARGV[i]
     end
-    for _, hash in ipairs({ body, results }) do
-        for n, found in ipairs(redis.call("HMGET", hash, unpack(uids))) do
-            known[uids[n]] = known[uids[n]] or found
-        end
+    local blobs = blobs_of(uids)
+    for n, found in ipairs(redis.call("HMGET", results, unpack(uids))) do
+        known[uids[n]] = blobs[n] or found
     end
 end
 
@@ -44,13 +43,13 @@ local function is_known(uid, named)
     elseif known then
         return known[uid]
     end
-    return redis.call("HEXISTS", body, uid) == 1 or redis.call("HEXISTS", results, uid) == 1
+    return blob_of(uid) or redis.call("HEXISTS", results, uid) == 1
 end
 
 -- Who has the key, unless that task has expired or may be replaced.
 local function holder_of(key, mode)
     local uid = redis.call("HGET", unique, key)
-    local blob = uid and redis.call("HGET", body, uid)
+    local blob = uid and blob_of(uid)
     if not blob then
         return nil
     end
@@ -65,13 +64,18 @@ local function holder_of(key, mode)
     return uid
 end
 
--- What has not started is what has a body and neither runs nor is dead.
-local room
-if max_backlog ~= "0" then
-    room = max_backlog - (redis.call("HLEN", body) - redis.call("HLEN", running) - redis.call("ZCARD", dead))
+-- What came, or came back to life, and has neither ended nor started.
+local function unstarted()
+    local enqueued, revived, completed, failed, cancelled, expired = unpack(
+        redis.call("HMGET", counters, "enqueued", "revived", "completed", "failed", "cancelled", "expired")
+    )
+    return (enqueued or 0) + (revived or 0) - (completed or 0) - (failed or 0) - (cancelled or 0) - (expired or 0)
+        - redis.call("HLEN", running)
 end
 
-local bodies, fresh, twice, named_ids = {}, {}, {}, {}
+local room = max_backlog ~= "0" and max_backlog - unstarted()
+
+local uids, blobs, fresh, twice, named_ids = {}, {}, {}, {}, {}
 local answer, keys_taken, over, expiries, key_awaited, limit_key_of = { 0, 0 }, {}, {}, {}, {}, {}
 
 local function is_not_new(i, uid)
@@ -122,8 +126,8 @@ for i = FIRST_ITEM, #ARGV, 3 do
         end
         twice[uid] = true
         fresh[#fresh + 1] = i
-        bodies[#bodies + 1] = uid
-        bodies[#bodies + 1] = blob
+        uids[#uids + 1] = uid
+        blobs[#blobs + 1] = blob
         if named then
             named_ids[#named_ids + 1] = digits(now_ms)
             named_ids[#named_ids + 1] = uid
@@ -133,7 +137,7 @@ end
 if #fresh == 0 then
     return answer
 end
-in_chunks("HSET", body, bodies)
+put_blobs(uids, blobs)
 
 -- First the keys, then the ends of those that had them: so nobody who waits in line has the key in between.
 for key, uid in pairs(keys_taken) do
@@ -141,7 +145,7 @@ for key, uid in pairs(keys_taken) do
     redis.call("HSET", unique_of, uid, key)
 end
 for _, ended in ipairs(over) do
-    end_unstarted(ended[1], redis.call("HGET", body, ended[1]), ended[2], now_ms)
+    end_unstarted(ended[1], blob_of(ended[1]), ended[2], now_ms)
     tell_waiters({ ended[1] })
 end
 in_chunks("ZADD", expiry, expiries)

@@ -1,6 +1,6 @@
 -- Lease up to max_count ready tasks to a worker, after moving what is due to ready.
 --
--- keys:    body ready[4] suspects due held running owned workers attempts errors reasons expiry progress unique unique_of results finished kept settings full counters waiters wake waiting line_of pace turns
+-- keys:    body shelves ready[4] suspects due held running owned workers attempts errors reasons expiry progress unique unique_of results finished kept settings full counters waiters wake waiting line_of pace turns
 -- args:    protocol worker lease_ms max_count start_count take_suspect result_ttl_ms max_results ended_channel
 -- returns: fence, ms until another task may start (-1: none in sight), then uid, blob, attempts per task
 --
@@ -9,7 +9,7 @@
 -- Invariant: a uid leaves a ready list only for `running` (or because it has no body: a tombstone).
 -- A paused queue gives nothing, one with limits no more than they allow. What has expired ends here instead of running.
 -- Its first write is a delete, so a full server can still be drained.
--- include: time batch tables tally gauges ages version ready wake limits lines turns traits expired sight attempts unique records keeping unstarted endings
+-- include: time batch shelves tables tally gauges ages version ready wake limits lines turns traits expired sight attempts unique records keeping unstarted endings
 
 local PROMOTED, ROUNDS, PACE_KEPT_MS, MANY = 100, 100, 1000, 32
 -- Ends take when there are that many bytes. It begins with small portions, so that large bodies can't come to much more:
@@ -144,7 +144,7 @@ local function take(list, limit)
             return
         end
         portion = math.min(2 * portion, LARGEST_PORTION)
-        local found = redis.call("HMGET", body, unpack(popped))
+        local found = blobs_of(popped)
         for n, uid in ipairs(popped) do
             local blob = found[n]
             local its_turn = blob and true

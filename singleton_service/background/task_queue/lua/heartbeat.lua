@@ -1,6 +1,6 @@
 -- Renew all leases of a worker at once, and tell it what it should know.
 --
--- keys:    ready[4] suspects due held running owned workers wake body attempts errors reasons expiry progress unique unique_of results finished kept dead settings full counters waiters waiting line_of turns cancels
+-- keys:    ready[4] suspects due held running owned workers wake body shelves attempts errors reasons expiry progress unique unique_of results finished kept dead settings full counters waiters waiting line_of turns cancels
 -- args:    worker lease_ms result_ttl_ms max_results failed_ttl_ms max_failed ended_channel
 -- returns: number of tasks it owns, ms until there is work (0: now, -1: none in sight), workers whose lease ended, those of
 --          its tasks that are to be cancelled (told again with every beat)
@@ -8,7 +8,7 @@
 -- Ends what has expired and forgets what was kept long enough, a bounded lot a beat. Heals a wake-up token that was lost
 -- with the dispatcher that took it.
 -- Begins with a delete, so a full server takes no lease from whoever is at work.
--- include: time batch tables tally wake limits lines turns traits expired sight unique records keeping graves unstarted endings
+-- include: time batch shelves tables tally wake limits lines turns traits expired sight unique records keeping graves unstarted endings
 
 local SWEPT, TOLD = 100, 100
 
@@ -17,7 +17,7 @@ redis.call("ZREM", workers, worker)
 redis.call("ZADD", workers, digits(now_ms + lease_ms), worker)
 
 for _, uid in ipairs(redis.call("ZRANGE", expiry, "-inf", digits(now_ms), "BYSCORE", "LIMIT", 0, SWEPT)) do
-    local blob = redis.call("HGET", body, uid)
+    local blob = blob_of(uid)
     if blob and has_expired(uid, blob, now_ms) then
         end_unstarted(uid, blob, "e", now_ms)
         tell_waiters({ uid })

@@ -1,6 +1,6 @@
 -- Set leased tasks aside for a while, uncounted; fail those held longer than they may be.
 --
--- keys:    body due held running owned attempts errors reasons cancels expiry progress unique unique_of results finished kept dead counters waiters wake waiting line_of turns settings full
+-- keys:    body shelves due held running owned attempts errors reasons cancels expiry progress unique unique_of results finished kept dead counters waiters wake waiting line_of turns settings full
 -- args:    limit_ms result_ttl_ms max_results ended_channel
 -- items:   uid lease reason error
 -- returns: a string per item: 0 not the caller's, 1 held, 2 failed
@@ -8,7 +8,7 @@
 -- error: what is said when it was held for limit_ms; "" when it is never to fail for that.
 --
 -- The next look comes after 1, 2, 4, ... at most 30 s, so that a task nobody knows costs next to nothing.
--- include: time batch tables tally names wake limits lines turns room leases attempts errors burial traits unique closing records keeping unstarted endings orders
+-- include: time batch shelves tables tally names wake limits lines turns room leases attempts errors burial traits unique closing records keeping unstarted endings orders
 
 local LONGEST_MS = 30000
 

@@ -1,9 +1,9 @@
 -- Cancel what has not started, a bounded lot at a time.
 --
--- keys:    body ready[4] suspects due held attempts errors reasons expiry progress unique unique_of results finished kept counters waiters waiting line_of wake turns settings
+-- keys:    body shelves ready[4] suspects due held attempts errors reasons expiry progress unique unique_of results finished kept counters waiters waiting line_of wake turns settings
 -- args:    result_ttl_ms max_results limit ended_channel
 -- returns: how many were cancelled, whether there may be more
--- include: time batch tables tally wake limits lines turns traits unique records keeping unstarted endings
+-- include: time batch shelves tables tally wake limits lines turns traits unique records keeping unstarted endings
 
 local now_ms = server_time()
 local ended, seen_here = {}, 0
@@ -11,7 +11,7 @@ local ended, seen_here = {}, 0
 local function cancel(uids, from_list)
     for _, uid in ipairs(uids) do
         seen_here = seen_here + 1
-        local blob = redis.call("HGET", body, uid)
+        local blob = blob_of(uid)
         if blob then
             end_unstarted(uid, blob, "x", now_ms)
             ended[#ended + 1] = uid

@@ -1,13 +1,13 @@
 -- Put failed tasks back, due after a delay, if the caller still holds them.
 --
--- keys:    body due held running owned attempts errors reasons cancels expiry progress unique unique_of results finished kept counters waiters wake waiting line_of turns settings full
+-- keys:    body shelves due held running owned attempts errors reasons cancels expiry progress unique unique_of results finished kept counters waiters wake waiting line_of turns settings full
 -- args:    again result_ttl_ms max_results ended_channel
 -- items:   uid lease delay_ms retries error
 -- returns: a string of 1 and 0 per item: was it the caller's
 --
 -- again: "1" when an earlier answer may have been lost; this very retry under this very lease counts as a yes (a crash
 -- is noted under the fence, too, but with the retries there were before).
--- include: time batch tables tally wake limits lines turns room leases attempts repeats errors traits unique records keeping unstarted endings orders
+-- include: time batch shelves tables tally wake limits lines turns room leases attempts repeats errors traits unique records keeping unstarted endings orders
 
 local now_ms = server_time()
 local mine, answer, uids = give_up(FIRST_ITEM, 5)

@@ -1,15 +1,15 @@
 -- Put failed tasks back to ready, with all their retries before them and their errors kept.
 --
--- keys:    body ready[4] dead attempts unique unique_of counters wake waiting line_of turns settings due
+-- keys:    body shelves ready[4] dead attempts unique unique_of counters wake waiting line_of turns settings due
 -- items:   uid
 -- returns: per item "1", "0" when it has not failed, or the uid of the task that has its unique key
--- include: time ready wake limits lines turns traits
+-- include: time batch shelves ready wake limits lines turns traits
 
 local now_ms, now_us = server_time()
 local answer, revived = {}, 0
 for i = FIRST_ITEM, #ARGV do
     local uid = ARGV[i]
-    local blob = redis.call("ZSCORE", dead, uid) and redis.call("HGET", body, uid)
+    local blob = redis.call("ZSCORE", dead, uid) and blob_of(uid)
     local extras = blob and (is_unique(blob) or has_limit_key(blob)) and extras_of(blob) or {}
     local key, limit_key = extras.u, extras.l
     local holder = key and redis.call("HGET", unique, key)

@@ -3,5 +3,5 @@ local function bury_task(uid, now_ms, error)
     append_error(uid, error)
     redis.call("ZADD", dead, digits(now_ms), uid)
     tally("failed", 1, now_ms)
-    tally_name("failed", name_of(redis.call("HGET", body, uid) or ""), 1, now_ms)
+    tally_name("failed", name_of(blob_of(uid) or ""), 1, now_ms)
 end

@@ -1,5 +1,5 @@
 -- Forgetting failed tasks past their time or beyond their number, oldest first.
--- Needs keys: body attempts errors dead; args: failed_ttl_ms max_failed; include: time batch.
+-- Needs keys: body shelves attempts errors dead; args: failed_ttl_ms max_failed; include: time batch shelves.
 local function forget_failed(most, now_ms)
     local old = redis.call("ZRANGE", dead, "-inf", digits(now_ms - failed_ttl_ms), "BYSCORE", "LIMIT", 0, most)
     local beyond = math.min(redis.call("ZCARD", dead) - max_failed, most)
@@ -8,8 +8,8 @@ local function forget_failed(most, now_ms)
         old = redis.call("ZRANGE", dead, 0, beyond - 1)
     end
     in_chunks("ZREM", dead, old)
-    for _, hash in ipairs({ body, attempts, errors }) do
-        in_chunks("HDEL", hash, old)
-    end
+    drop_blobs(old)
+    in_chunks("HDEL", attempts, old)
+    in_chunks("HDEL", errors, old)
     return #old
 end

@@ -4,7 +4,7 @@ local function was_cancelled(uid, now_ms)
     if redis.call("HDEL", cancels, uid) == 0 then
         return false
     end
-    end_unstarted(uid, redis.call("HGET", body, uid), "x", now_ms)
+    end_unstarted(uid, blob_of(uid), "x", now_ms)
     -- It stood in no list.
     redis.call("HINCRBY", counters, "tombstones", -1)
     tell_waiters({ uid })

@@ -32,7 +32,7 @@ end
 
 -- State, blob or record, detail, attempts, errors, progress, expiry (ms) of a task, "" each when there is none.
 local function standing(uid, now_ms)
-    local blob = redis.call("HGET", body, uid)
+    local blob = blob_of(uid)
     if blob then
         local state, detail = state_of(uid, blob, now_ms)
         local past, failures = redis.call("HGET", attempts, uid), redis.call("HGET", errors, uid)

@@ -19,7 +19,7 @@ local function release_unique(uids)
                     if limit_key == "" then
                         redis.call("HDEL", line_of, successor)
                     else
-                        local priority = string.sub(redis.call("HGET", body, successor), 2, 2)
+                        local priority = string.sub(blob_of(successor), 2, 2)
                         redis.call("HSET", line_of, successor, place_for_turn(limit_key, priority, arrived, successor))
                     end
                     redis.call("HSET", unique, key, successor)

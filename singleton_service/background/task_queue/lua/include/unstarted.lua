@@ -17,7 +17,7 @@ local function end_unstarted(uid, blob, state, now_ms)
     end
     local past = redis.call("HGET", errors, uid) or ""
     local retries = string.match(redis.call("HGET", attempts, uid) or "0", "^%d+")
-    redis.call("HDEL", body, uid)
+    drop_blobs({ uid })
     redis.call("HDEL", attempts, uid)
     redis.call("HDEL", errors, uid)
     redis.call("HDEL", reasons, uid)
