@@ -17,7 +17,8 @@ CODE = ("singleton_service", "services", "examples", "benchmarks", "tests")
 BASE = {"singleton_service"}
 CONFIG = BASE | {"singleton_service.background.config"}
 ENGINE = CONFIG | {"singleton_service.background.engine"}
-QUEUE = ENGINE | {"singleton_service.background.task_queue"}
+EXPRESSIONS = "singleton_service.background.expressions"
+QUEUE = ENGINE | {EXPRESSIONS, "singleton_service.background.task_queue"}
 FASTAPI = QUEUE | {"singleton_service.background.worker", "singleton_service.background.scheduler"}
 MIGRATE = "singleton_service.background.migrate"
 DOORS = FASTAPI | {"singleton_service.background.fastapi"}
@@ -26,7 +27,8 @@ ALLOWED: dict[str, set[str]] = {
     "singleton_service.background": BASE,
     "singleton_service.background.config": BASE,
     "singleton_service.background.engine": CONFIG,
-    "singleton_service.background.task_queue": ENGINE,
+    EXPRESSIONS: BASE,
+    "singleton_service.background.task_queue": ENGINE | {EXPRESSIONS},
     "singleton_service.background.worker": QUEUE,
     "singleton_service.background.scheduler": QUEUE,
     "singleton_service.background.fastapi": FASTAPI,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from singleton_service.background.task_queue.codec import to_json
 
 if TYPE_CHECKING:
-    from .expressions import Recurrence
+    from singleton_service.background.expressions import Recurrence
 
 MAX_ID_CHARS = 250
 # Part of every id, so that ids stay what they are once schedules have time zones.

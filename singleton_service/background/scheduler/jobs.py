@@ -6,11 +6,11 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from singleton_service.background.expressions import parse
 from singleton_service.background.task_queue import TaskQueueService, TaskRequest
 from singleton_service.background.task_queue.requests import DEFAULT_QUEUE, Fire
 
 from .definition import fire_task_id
-from .expressions import parse
 from .timetable import Entry
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from singleton_service import BaseService, requires
 from singleton_service._signals import stopping_on_signals
 from singleton_service.background.config import ConfigService
+from singleton_service.background.expressions import parse
 from singleton_service.background.task_queue import QueueUnavailableError, TaskQueueService
 from singleton_service.background.task_queue.availability import LateStart, guarded
 from singleton_service.background.task_queue.checks import check_name, encode_payload
@@ -18,14 +19,14 @@ from singleton_service.background.task_queue.requests import DEFAULT_QUEUE
 from singleton_service.workers import Server
 
 from .definition import Definition, check_schedule_id, sorted_json
-from .expressions import parse
 from .jobs import Jobs
 from .loop import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .expressions import Recurrence
+    from singleton_service.background.expressions import Recurrence
+
     from .timetable import Entry
 
 logger = logging.getLogger("singleton_service.scheduler")

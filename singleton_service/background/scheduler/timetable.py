@@ -19,8 +19,9 @@ import schedule
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from singleton_service.background.expressions import Recurrence
+
     from .definition import Definition
-    from .expressions import Recurrence
 
 logger = logging.getLogger("singleton_service.scheduler")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from singleton_service.background.scheduler.expressions import parse
+from singleton_service.background.expressions import parse
 from singleton_service.background.scheduler.timetable import Entry, Timetable
 
 if TYPE_CHECKING:

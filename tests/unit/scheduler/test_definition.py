@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from singleton_service.background.expressions import parse
 from singleton_service.background.scheduler.definition import (
     Definition,
     check_schedule_id,
     fire_task_id,
     sorted_json,
 )
-from singleton_service.background.scheduler.expressions import parse
 from singleton_service.background.task_queue.ids import given_uid
 
 REPORT = Definition("report", b'{"a":1}', parse("daily"), "default")

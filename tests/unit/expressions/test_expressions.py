@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from singleton_service.background.scheduler.expressions import LONGEST_S, Recurrence, parse
+from singleton_service.background.expressions import LONGEST_S, Recurrence, parse
 
 DAY_MS = 24 * 3600 * 1000
 
