@@ -26,6 +26,7 @@ PAGES = (
     "look-after-a-queue",
     "rate-limits-and-tenants",
     "retries",
+    "schedule-tasks",
     "services-that-fail",
 )
 PROGRAMS = [

@@ -1,7 +1,7 @@
 """From an expression to the instants at which it fires. Pure: no clock, no state.
 
-Instants are multiples of the interval since 1970 UTC, so that every process computes the same ones, whenever it
-started. All times here are ms since 1970.
+Instants are multiples of the interval since 1970 UTC, or what cron's fields say, so that every process computes the
+same ones, whenever it started. All times here are ms since 1970.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+
+from .cron import Cron, looks_like_cron, parse_cron
 
 _UNITS_S = {"second": 1, "minute": 60, "hour": 3600}
 _DAY_S = 24 * 3600
@@ -19,12 +21,13 @@ _MAX_CHARS = 100
 _COUNT = re.compile(r"[0-9]{1,9}")
 _TIME = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 _VALID = (
-    "Use 'hourly', 'daily', 'daily at 02:00', 'every 30 seconds', 'every 5 minutes', 'every 2 hours' or a timedelta"
+    "Use 'hourly', 'daily', 'daily at 02:00', 'every 30 seconds', 'every 5 minutes', 'every 2 hours', cron's five "
+    "fields '0 2 * * *', or a timedelta"
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Recurrence:
+class Interval:
     """When a schedule fires: every so often, counted from 1970 UTC plus an offset.
 
     Attributes:
@@ -48,14 +51,19 @@ class Recurrence:
         return self.latest(now_ms) + self.interval_ms
 
 
+Recurrence = Interval | Cron
+"""When a schedule fires."""
+
+
 def parse(expression: object) -> Recurrence:
     """Return when an expression fires.
 
     "hourly", "daily" (00:00 UTC), "daily at HH:MM" (UTC), "every minute", "every 30 seconds", "every 5 minutes",
-    "every 2 hours", in any case and spacing, or a `timedelta` of whole seconds.
+    "every 2 hours", in any case and spacing; the five fields of cron, "0 2 * * *" (UTC); or a `timedelta` of whole
+    seconds.
 
     Raises:
-        ValueError: it is none of these, or its interval is not between 1 second and 366 days.
+        ValueError: it is none of these, its interval is not between 1 second and 366 days, or it would never fire.
         TypeError: it is neither text nor a timedelta.
     """
     if isinstance(expression, timedelta):
@@ -64,6 +72,12 @@ def parse(expression: object) -> Recurrence:
         raise TypeError(f"expression {expression!r} is of type {type(expression).__name__}, no text. {_VALID}")
     words = expression.lower().split() if len(expression) <= _MAX_CHARS else []
     shown = _shown(expression)
+    if looks_like_cron(words):
+        return parse_cron(words, shown)
+    return _in_words(words, shown)
+
+
+def _in_words(words: list[str], shown: str) -> Interval:
     match words:
         case ["daily"]:
             return _daily(0, 0)
@@ -85,7 +99,7 @@ def parse(expression: object) -> Recurrence:
     raise ValueError(f"Unsupported cron expression: {shown}. {_VALID}")
 
 
-def _counted(count: str, unit: str, shown: str) -> Recurrence:
+def _counted(count: str, unit: str, shown: str) -> Interval:
     if not _COUNT.fullmatch(count):
         raise ValueError(f"Invalid cron expression: {shown}. {_shown(count)!r} is no whole number. {_VALID}")
     singular = unit.removesuffix("s")
@@ -101,7 +115,7 @@ def _counted(count: str, unit: str, shown: str) -> Recurrence:
     return _every(int(count), singular)
 
 
-def _from_timedelta(interval: timedelta) -> Recurrence:
+def _from_timedelta(interval: timedelta) -> Interval:
     seconds, rest = divmod(interval, timedelta(seconds=1))
     if rest or not 1 <= seconds <= LONGEST_S:
         raise ValueError(
@@ -112,13 +126,13 @@ def _from_timedelta(interval: timedelta) -> Recurrence:
     return _every(seconds // _UNITS_S[unit], unit)
 
 
-def _every(count: int, unit: str) -> Recurrence:
+def _every(count: int, unit: str) -> Interval:
     text = f"every {unit}" if count == 1 else f"every {count} {unit}s"
-    return Recurrence(text, count, f"{unit}s", count * _UNITS_S[unit] * 1000)
+    return Interval(text, count, f"{unit}s", count * _UNITS_S[unit] * 1000)
 
 
-def _daily(hour: int, minute: int) -> Recurrence:
-    return Recurrence(f"daily at {hour:02}:{minute:02}", 1, "days", _DAY_S * 1000, (hour * 60 + minute) * 60_000)
+def _daily(hour: int, minute: int) -> Interval:
+    return Interval(f"daily at {hour:02}:{minute:02}", 1, "days", _DAY_S * 1000, (hour * 60 + minute) * 60_000)
 
 
 def _shown(text: str) -> str:

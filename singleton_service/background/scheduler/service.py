@@ -18,6 +18,7 @@ from singleton_service.background.task_queue.ids import check_queue
 from singleton_service.background.task_queue.requests import DEFAULT_QUEUE
 from singleton_service.workers import Server
 
+from .declared import check_declared, declared_id, declared_schedule
 from .definition import Definition, check_schedule_id, sorted_json
 from .jobs import Jobs
 from .loop import Loop
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from singleton_service.background.expressions import Recurrence
+    from singleton_service.background.task_queue.handlers import Handler
 
     from .timetable import Entry
 
@@ -78,12 +80,18 @@ class SchedulerService(BaseService):
     def start_scheduler(cls) -> None:
         """Start firing, in a daemon thread "scheduler", and return. While it runs, calling it again changes nothing.
 
-        When the server is not there a warning says so, and the scheduler starts as soon as it is. Should the thread
+        Tasks that declare a schedule in their own definition are scheduled, too, under the id `handler.<name>`: those
+        that this process knows by now, and those that it comes to know while the scheduler runs.
+
+        When the server is not there a warning says so, and the scheduler starts as soon as it is. Should its thread
         die, it is started again, ever later while it keeps dying; the log says so.
 
         Raises:
             WorkerEndingError: the last stop has not come to its end: a server hangs amid a fire.
+            ValueError, TypeError: a task that declares a schedule can't be called without arguments.
         """
+        for handler in tuple(TaskQueueService._task_handlers.values()):
+            check_declared(handler)
         cls._late_start.begin(cls._make_ready, cls._go)
 
     @classmethod
@@ -95,6 +103,10 @@ class SchedulerService(BaseService):
     def _go(cls) -> None:
         # Not guarded: whoever stops the services meanwhile does not want them started again.
         if cls._server is not None:
+            handlers = TaskQueueService._task_handlers
+            handlers.watch(cls._schedule_declared)
+            for handler in tuple(handlers.values()):
+                cls._schedule_declared(handler)
             cls._server.start()
 
     @classmethod
@@ -110,6 +122,7 @@ class SchedulerService(BaseService):
 
     @classmethod
     def _end(cls) -> None:
+        TaskQueueService._task_handlers.unwatch(cls._schedule_declared)
         if cls._server is not None:
             cls._server.stop()
             if not cls._server.join_all(_END_S):
@@ -154,7 +167,7 @@ class SchedulerService(BaseService):
             name: of the handler that shall do it.
             payload: as for `enqueue_task`; a copy is kept.
             expression: "hourly", "daily" (00:00 UTC), "daily at HH:MM" (UTC), "every 30 seconds", "every 5 minutes",
-                "every 2 hours", or a timedelta of whole seconds.
+                "every 2 hours", the five fields of cron ("0 2 * * *", UTC), or a timedelta of whole seconds.
             id: made of name, payload, expression and queue unless given: `<name>-<8 hex digits>`.
             queue: unless given, the task's own if this process knows it by now, else "default". All processes that
                 have the schedule must mean the same one.
@@ -178,16 +191,30 @@ class SchedulerService(BaseService):
     def _schedule(
         cls, name: str, payload: Mapping[str, Any] | None, recurrence: Recurrence, given_id: str | None, queue: str
     ) -> str:
-        loop, jobs = cls._open()
         payload_json = encode_payload(payload, ConfigService.get_config().max_payload_bytes)
         definition = Definition(name, sorted_json(payload_json), recurrence, queue)
         schedule_id = definition.default_id if given_id is None else given_id
+        cls._put(schedule_id, definition)
+        return schedule_id
+
+    @classmethod
+    def _schedule_declared(cls, handler: Handler) -> None:
+        if cls._firing is None:
+            return  # whoever stopped the services meanwhile wants no schedules
+        definition = declared_schedule(handler)
+        if definition is not None:
+            cls._put(declared_id(handler), definition)
+        else:
+            cls._firing.timetable.remove(declared_id(handler))
+
+    @classmethod
+    def _put(cls, schedule_id: str, definition: Definition) -> None:
+        loop, jobs = cls._open()
         with loop.timetable.changed:
             present = loop.timetable.find(schedule_id)
             if present is None or present.definition != definition:
                 loop.timetable.add(jobs.of_task(schedule_id, definition))
                 cls._jobs_scheduled += 1
-        return schedule_id
 
     @classmethod
     @guarded
@@ -207,8 +234,8 @@ class SchedulerService(BaseService):
         """List this process's schedules, those it has by default included, in the order in which they fire next.
 
         Each is a dict of `id`, `name` (of the task), `queue`, `expression`, `interval` (a number as text), `unit`
-        ("seconds", "minutes", "hours" or "days"), `next_run`, `last_run` (ISO 8601 in UTC; None when it has not
-        fired here) and `last_task_id`.
+        ("seconds", "minutes", "hours" or "days"; both None for cron's fields), `next_run`, `last_run` (ISO 8601 in UTC;
+        None when it has not fired here) and `last_task_id`.
 
         Raises:
             QueueUnavailableError: the service was not started yet and the server is not there.
@@ -222,9 +249,10 @@ class SchedulerService(BaseService):
     def get_scheduler_stats(cls) -> dict[str, Any]:
         """Count what this process did since the service started.
 
-        `jobs_scheduled` by `schedule_task`, new or changed; `jobs_executed` instants seen to, those included that
-        another process had enqueued first; `scheduler_errors` fires that failed (they are tried again); `is_running`;
-        `total_jobs` schedules now, the default ones included; `pending_jobs` of them due and not yet fired.
+        `jobs_scheduled` by `schedule_task` and by tasks' own definitions, new or changed; `jobs_executed` instants seen
+        to, those included that another process had enqueued first; `scheduler_errors` fires that failed (they are tried
+        again); `is_running`; `total_jobs` schedules now, the default ones included; `pending_jobs` of them due and not
+        yet fired.
 
         Raises:
             QueueUnavailableError: the service was not started yet and the server is not there.
@@ -253,7 +281,7 @@ def _described(entry: Entry) -> dict[str, Any]:
         "queue": entry.queue,
         "expression": entry.recurrence.text,
         "next_run": _iso(entry.instant_ms),
-        "interval": str(entry.recurrence.count),
+        "interval": None if entry.recurrence.count is None else str(entry.recurrence.count),
         "unit": entry.recurrence.unit,
         "last_run": None if entry.last_run_ms is None else _iso(entry.last_run_ms),
         "last_task_id": entry.last_task_id,

@@ -60,7 +60,7 @@ class Entry(schedule.Job):
         queue: str | None = None,
         definition: Definition | None = None,
     ) -> None:
-        super().__init__(recurrence.count, timetable)
+        super().__init__(recurrence.count or 1, timetable)
         self.unit = recurrence.unit
         self.timetable = timetable
         self.id = schedule_id
@@ -80,6 +80,9 @@ class Entry(schedule.Job):
     def should_run(self) -> bool:
         """Whether it is due."""
         return self.timetable.clock_ms() >= self.due_ms
+
+    def __repr__(self) -> str:
+        return f"<schedule {self.id!r}: {self.recurrence.text}>"
 
     def __lt__(self, other: Entry) -> bool:
         return self.due_ms < other.due_ms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -58,9 +59,10 @@ class HandlerRegistry(dict[str, Handler]):
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.Lock()
+        self._watchers: list[Callable[[Handler], object]] = []
 
     def register(self, handler: Handler) -> None:
-        """Add a handler."""
+        """Add a handler, and tell who watches."""
         check_name(handler.name)
         if not callable(handler.function):
             raise TypeError(
@@ -72,6 +74,8 @@ class HandlerRegistry(dict[str, Handler]):
                 for name in [name for name, known in self.items() if known.origin == "sample"]:
                     del self[name]
             self[handler.name] = handler
+        for watcher in tuple(self._watchers):
+            watcher(handler)
 
     def claim(self, handler: Handler) -> None:
         """Add a handler whose name is its own.
@@ -87,6 +91,18 @@ class HandlerRegistry(dict[str, Handler]):
             )
         self.register(handler)
 
+    def watch(self, watcher: Callable[[Handler], object]) -> None:
+        """Have *watcher* called with every handler that is registered from now on, until `unwatch`."""
+        with self._lock:
+            if watcher not in self._watchers:
+                self._watchers.append(watcher)
+
+    def unwatch(self, watcher: Callable[[Handler], object]) -> None:
+        """Call *watcher* no more. Harmless when it is not called anyway."""
+        with self._lock:
+            if watcher in self._watchers:
+                self._watchers.remove(watcher)
+
     @property
     def is_bare(self) -> bool:
         """Whether the application has registered nothing of its own."""
@@ -95,6 +111,9 @@ class HandlerRegistry(dict[str, Handler]):
 
 registry = HandlerRegistry()
 """The handlers of this process."""
+
+# Whoever watches has threads and locks of the parent's; a forked child starts its own.
+os.register_at_fork(after_in_child=registry._watchers.clear)
 
 
 def _same_place(one: Callable[..., Any], other: Callable[..., Any]) -> bool:

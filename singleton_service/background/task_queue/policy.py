@@ -7,11 +7,14 @@ from dataclasses import dataclass, fields
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from singleton_service.background.expressions import parse
+
 from .checks import check_delay, check_expiry, check_key, check_max_retries, check_priority, check_timeout
 from .ids import check_queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import timedelta
 
     from .records import Task, TaskPriority
 
@@ -20,6 +23,14 @@ if TYPE_CHECKING:
 
 DEFAULT_FACTOR = 2.0
 _LARGEST_FACTOR = 1000
+
+_CHECKS: tuple[tuple[str, Callable[[Any], object]], ...] = (
+    ("queue", check_queue),
+    ("timeout", check_timeout),
+    ("max_retries", check_max_retries),
+    ("expires_in", check_expiry),
+    ("schedule", parse),
+)
 
 
 class PolicyOptions(TypedDict, total=False):
@@ -43,6 +54,8 @@ class PolicyOptions(TypedDict, total=False):
         on_error: `on_error(task, error)`, plain or async, is asked after a failed attempt: True tries again, a number
             tries again after so many seconds, False fails for good, None leaves it to the rest of the policy. It can't
             give a task more than its retries.
+        schedule: when it is enqueued again and again, without arguments, by each process that knows it and has started
+            its scheduler: what `SchedulerService.schedule_task` takes, such as "daily at 02:00" or "0 2 * * *".
     """
 
     queue: str | None
@@ -58,6 +71,7 @@ class PolicyOptions(TypedDict, total=False):
     retry_on: ErrorClasses | None
     give_up_on: ErrorClasses | None
     on_error: OnError | None
+    schedule: str | timedelta | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,19 +91,15 @@ class Policy:
     retry_on: ErrorClasses | None = None
     give_up_on: ErrorClasses | None = None
     on_error: OnError | None = None
+    schedule: str | timedelta | None = None
 
     def __post_init__(self) -> None:
         """Refuse a policy that no task could follow."""
-        if self.queue is not None:
-            check_queue(self.queue)
+        for name, check in _CHECKS:
+            if (value := getattr(self, name)) is not None:
+                check(value)
         if self.priority is not None:
             object.__setattr__(self, "priority", check_priority(self.priority))
-        if self.timeout is not None:
-            check_timeout(self.timeout)
-        if self.max_retries is not None:
-            check_max_retries(self.max_retries)
-        if self.expires_in is not None:
-            check_expiry(self.expires_in)
         if self.unique_key is not None:
             check_key("unique_key", self.unique_key)
         for name in ("retry_delay_seconds", "retry_backoff_max"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singleton_service import BaseService, guarded
+from singleton_service.background.expressions import Cron, parse
 
 from .handle import TaskHandle
 from .handlers import Handler, registry
@@ -12,7 +13,7 @@ from .policy import OPTIONS, make_policy
 from .service import TaskQueueService
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from .policy import ErrorClasses
     from .records import TaskPriority
@@ -40,7 +41,7 @@ class TaskHandler(BaseService):
     that says `abstract = True` in its own body is there to be derived from.
 
     The other attributes are the options of `@task`, see `PolicyOptions`; they are inherited. `on_error` is a class
-    method, `on_error(cls, task, error)`.
+    method, `on_error(cls, task, error)`. `cron_schedule` is a `schedule` that is always cron's five fields.
     """
 
     abstract: ClassVar[bool] = False
@@ -58,6 +59,8 @@ class TaskHandler(BaseService):
     retry_on: ClassVar[ErrorClasses | None] = None
     give_up_on: ClassVar[ErrorClasses | None] = None
     on_error: ClassVar[Any] = None
+    schedule: ClassVar[str | timedelta | None] = None
+    cron_schedule: ClassVar[str | None] = None
 
     _only_a_base: ClassVar[bool] = True
     _handler: ClassVar[Handler | None] = None
@@ -86,8 +89,9 @@ class TaskHandler(BaseService):
                 f"{cls.__name__} does nothing: give it a class method perform(cls, ...), or say abstract = True "
                 "if it is only there to be derived from"
             )
-        _check_cron(cls)
         options = {name: getattr(cls, name) for name in OPTIONS if getattr(cls, name, None) is not None}
+        if cls.cron_schedule is not None:
+            options["schedule"] = _cron_schedule(cls)
         handler = Handler(vars(cls).get("name") or cls.__name__, perform, make_policy(options))
         registry.claim(handler)
         cls._handler = handler
@@ -120,11 +124,16 @@ class TaskHandler(BaseService):
         return TaskHandle(TaskQueueService.enqueue_task(handler.name, handler.gather(args, kwargs), **when))
 
 
-def _check_cron(cls: type[TaskHandler]) -> None:
-    # An attribute that changes nothing would be found out the night after.
-    cron = getattr(cls, "cron_schedule", None)
-    if cron is not None:
-        raise ValueError(
-            f"{cls.__name__}.cron_schedule = {cron!r} would do nothing: classes can't be scheduled by cron yet. Call "
-            f"SchedulerService.schedule_task({cls.__name__!r}, {{}}, 'daily at 02:00') instead"
-        )
+def _cron_schedule(cls: type[TaskHandler]) -> str:
+    if cls.schedule is not None:
+        raise ValueError(f"{cls.__name__} has both schedule and cron_schedule: set one of them to None")
+    try:
+        recurrence = parse(cls.cron_schedule)
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{cls.__name__}.cron_schedule: {error}") from None
+    if isinstance(recurrence, Cron):
+        return recurrence.text
+    raise ValueError(
+        f"{cls.__name__}.cron_schedule = {cls.cron_schedule!r} has not cron's five fields, as '0 2 * * *' has; the "
+        "attribute for other expressions is schedule"
+    )

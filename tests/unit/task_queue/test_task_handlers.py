@@ -54,7 +54,8 @@ def test_a_class_registers_when_it_is_defined_with_its_policy(handlers: HandlerR
 
 
 def test_the_attributes_are_the_options_of_a_task() -> None:
-    assert set(OPTIONS) == {name for name in TaskHandler.__annotations__ if name[0] != "_"} - {"abstract", "name"}
+    its_own = {"abstract", "name", "cron_schedule"}
+    assert set(OPTIONS) == {name for name in TaskHandler.__annotations__ if name[0] != "_"} - its_own
     assert set(OPTIONS) == set(PolicyOptions.__annotations__)
 
 
@@ -140,15 +141,66 @@ def test_what_can_do_no_task_is_refused(handlers: HandlerRegistry) -> None:
             @classmethod
             def perform(cls) -> None: ...
 
-    with pytest.raises(ValueError, match=r"Cron.cron_schedule = '0 2 \* \* \*' would do nothing"):
+    assert handlers == {}
 
-        class Cron(TaskHandler):
-            cron_schedule = "0 2 * * *"
+
+def test_a_class_is_scheduled_by_cron_or_by_any_expression_and_its_heirs_are_too(handlers: HandlerRegistry) -> None:
+    class Nightly(TaskHandler):
+        abstract = True
+        cron_schedule: ClassVar[str | None] = " 0 2  * * mon"
+
+        @classmethod
+        def perform(cls) -> None: ...
+
+    class Report(Nightly):
+        pass
+
+    class Cleaning(Nightly):
+        cron_schedule = None
+        schedule = "hourly"
+
+    class Asked(Nightly):
+        cron_schedule = None
+
+    assert {name: handler.policy.schedule for name, handler in handlers.items()} == {
+        "Report": "0 2 * * MON",
+        "Cleaning": "hourly",
+        "Asked": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("cron", "says"),
+    [
+        ("0 2 * *", r"Bad.cron_schedule: Invalid cron expression: 0 2 \* \*. It has 4 fields, cron has five"),
+        ("60 2 * * *", r"Bad.cron_schedule: .* The minute '60' can't be used: it is 0 to 59, .* as in '0 2 \* \* \*'"),
+        ("daily", "Bad.cron_schedule = 'daily' has not cron's five fields"),
+        ("nightly", "Bad.cron_schedule: Unsupported cron expression: nightly"),
+    ],
+)
+def test_a_cron_schedule_that_is_none_is_refused_when_the_class_is_defined(
+    handlers: HandlerRegistry, cron: str, says: str
+) -> None:
+    with pytest.raises(ValueError, match=says):
+
+        class Bad(TaskHandler):
+            cron_schedule = cron
 
             @classmethod
             def perform(cls) -> None: ...
 
     assert handlers == {}
+
+
+def test_a_class_has_one_schedule(handlers: HandlerRegistry) -> None:
+    with pytest.raises(ValueError, match="Both has both schedule and cron_schedule: set one of them to None"):
+
+        class Both(TaskHandler):
+            schedule = "hourly"
+            cron_schedule = "0 2 * * *"
+
+            @classmethod
+            def perform(cls) -> None: ...
 
 
 def test_two_things_of_one_name_are_an_error_that_names_both(handlers: HandlerRegistry) -> None:
