@@ -55,8 +55,9 @@ faults: $(FULL) ## Do all harm there is at full size, and write docs/explanation
 mutants: $(FULL) ## Take each safeguard out of a copy, and see that the tests notice
 	@$(BIN)/python -m tests.faults.mutants $(ARGS)
 
-soak: $(FULL) ## Play SEEDS (10,000) simulated seeds, then do random harm for SOAK seconds (600), from SEED on
+soak: $(FULL) ## Play SEEDS (10,000) simulated seeds, do a million tasks, then random harm for SOAK seconds (600)
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(SEED)
+	@$(BIN)/python -m tests.endurance
 	@$(BIN)/python -m tests.faults soak --full --soak-seconds $(SOAK) --seed $(SEED) $(ARGS)
 
 bench: $(FULL) ## Measure enqueue, drain and pick-up latency on this machine
