@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from singleton_service.background.task_queue import TaskQueueService, TaskRequest, TaskStatus
 from singleton_service.background.worker import WorkerService
 
@@ -47,6 +49,32 @@ def test_fifty_running_tasks_and_a_hundred_held_ready_are_neither_lost_nor_charg
     assert {(task.status, task.retry_count) for task in tasks if task} == {(TaskStatus.COMPLETED, 0)}
     runs = workers.count("begin") + workers.count("mark")
     assert {n for n, times in runs.items() if times != 1} == {f"cut-{n}" for n in range(len(cut_off))}
+
+
+@pytest.mark.parametrize("is_impatient", [False, True], ids=["patience is over", "second signal"])
+def test_a_handler_that_is_cut_off_cleans_up_before_its_task_begins_elsewhere(
+    queue: Queue, workers: Workers, until: Any, at_end: Callable[..., int], *, is_impatient: bool
+) -> None:
+    names = ["tidy", "tidy_async"]
+    ids = queue.enqueue_many(TaskRequest(name, {"n": name}) for name in names)
+    leaver = workers.start(threads=2, timeout=60 if is_impatient else 0.1)
+    until(lambda: len(workers.count("begin")) == 2)
+    workers.start(threads=2)
+    until(lambda: queue.get_queue_stats()["workers"] == 2)
+
+    leaver.terminate()
+    if is_impatient:
+        until(lambda: "Received signal 15" in workers.said())
+        leaver.terminate()
+
+    assert at_end(leaver) == 0
+    assert "cut off 2" in workers.said()
+    until(lambda: workers.count("begin") == dict.fromkeys(names, 2))
+    for name in names:
+        words = [word for word, n, _ in map(str.split, workers.lines()) if n == name]
+        assert words == ["begin", "tidied", "begin"]
+    tasks = [task for task_id in ids if (task := queue.get_task_status(task_id))]
+    assert [(task.status, task.retry_count, task.errors) for task in tasks] == [(TaskStatus.RUNNING, 0, ())] * 2
 
 
 def test_all_workers_are_listed_until_they_leave_or_their_lease_has_ended(

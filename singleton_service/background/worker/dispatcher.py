@@ -43,6 +43,9 @@ _SUSPECT_LOOK_S = 2.0
 _LOOK_ABOVE_S = 0.01
 # What one round trip carries at most, but for a single report that is larger.
 _MAX_REPORT_BYTES = 4 * 1024 * 1024
+# What is cut off by a stop has this long to end before its task is handed back all the same, and is told that often.
+_CUT_OFF_ENDS_S = 1.0
+_CUT_OFF_AGAIN_S = 0.05
 
 
 class Dispatcher:
@@ -50,7 +53,7 @@ class Dispatcher:
 
     Attributes:
         done: where executors put the jobs that have ended; they ring then.
-        cut_off: how many tasks were handed back while they ran.
+        cut_off: how many tasks were handed back before their handlers were done.
     """
 
     def __init__(self, client: QueueClient, heartbeat: Heartbeat, order: QueueOrder, counters: WorkerCounters) -> None:
@@ -73,8 +76,12 @@ class Dispatcher:
         self._looked_above_at = 0.0
         self._beats: deque[tuple[str, Beat]] = deque()
         self._stop_by: float | None = None
+        self._told_to_end: set[Lease] = set()
         self.done: deque[Job] = deque()
         self._stop_called = threading.Event()
+        # Not by Thread.join: one that a KeyboardInterrupt breaks off takes the thread for dead from then on (CPython
+        # before 3.13).
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker-dispatcher", daemon=True)
         self.cut_off = 0
 
@@ -90,7 +97,8 @@ class Dispatcher:
     def stop(self, timeout_s: float) -> None:
         """Take no more tasks, hand back what has not begun, and after *timeout_s* what has not ended. Returns at once.
 
-        Called again it only brings the end nearer.
+        What has not ended is interrupted, and handed back as it ends, at the latest a second later. Called again it
+        only brings the end nearer.
         """
         stop_by = time.monotonic() + timeout_s
         self._stop_by = stop_by if self._stop_by is None else min(self._stop_by, stop_by)
@@ -104,8 +112,7 @@ class Dispatcher:
 
     def join(self, timeout_s: float | None = None) -> bool:
         """Wait for the end of a stop; whether it has come."""
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        return self._ended.wait(timeout_s)
 
     def ring(self) -> None:
         """Say that there is something to look at. Any thread, at any time."""
@@ -120,7 +127,7 @@ class Dispatcher:
     @property
     def is_alive(self) -> bool:
         """Whether its thread runs."""
-        return self._thread.is_alive()
+        return not self._ended.is_set()
 
     @property
     def busy(self) -> int:
@@ -144,6 +151,7 @@ class Dispatcher:
                     self._pause()
         finally:
             self.close()
+            self._ended.set()
 
     def _turn(self) -> None:
         now = time.monotonic()
@@ -159,7 +167,7 @@ class Dispatcher:
         if stop_by is not None:
             self._hand_back(self._pool.take_back())
             if now >= stop_by:
-                self._cut_off_running()
+                self._cut_off_running(is_late=now >= stop_by + _CUT_OFF_ENDS_S)
         begun = self._in_hand.note_begun()
         queue = None if stop_by is not None else self._feeds.best(now)
         room = 0 if stop_by is not None else self._room(queue)
@@ -177,7 +185,7 @@ class Dispatcher:
         self._sleep(now, room, stop_by)
 
     def _sleep(self, now: float, room: int, stop_by: float | None) -> None:
-        timeout_s = float("inf") if stop_by is None else max(0.0, stop_by - now)
+        timeout_s = float("inf") if stop_by is None else max(_CUT_OFF_AGAIN_S, stop_by - now)
         if room > 0:
             self._wake_up.arm()
             timeout_s = min(timeout_s, self._feeds.wait_s(now))
@@ -270,17 +278,30 @@ class Dispatcher:
         if jobs:
             self._moved_at = time.monotonic()
             self._lookahead.saw([job.run_s for job in jobs if job.ending is not Ending.HOLD])
+            if self._told_to_end:
+                told = self._told_to_end
+                self._count_cut_off([job for job in jobs if job.ending is Ending.RELEASE and job.lease in told])
         self._outbox.report(jobs)
 
     def _hand_back(self, jobs: list[Job]) -> None:
         self._in_hand.let_go(jobs)
         self._outbox.release(jobs)
 
-    def _cut_off_running(self) -> None:
+    def _cut_off_running(self, *, is_late: bool) -> None:
+        """Interrupt what still runs, so that it ends before its task runs elsewhere; when late, wait no longer."""
         running = self._in_hand.unfinished()
-        self._hand_back(running)
-        self.cut_off += len(running)
         for job in running:
+            # Each time: one may begin just now. What was cancelled before is not cut off.
+            if job.order is None:
+                self._told_to_end.add(job.lease)
+            self._pool.cancel(job)
+        if is_late:
+            self._hand_back(running)
+            self._count_cut_off(running)
+
+    def _count_cut_off(self, jobs: list[Job]) -> None:
+        self.cut_off += len(jobs)
+        for job in jobs:
             logger.warning(
                 "task %s (%s) did not end in time; it was handed back and runs again", job.lease.id, job.name
             )
@@ -292,7 +313,7 @@ class Dispatcher:
             return False
         if not len(self._in_hand) and not self._outbox:
             return True
-        if self._failures > 0 and time.monotonic() >= self._stop_by:
+        if self._failures > 0 and time.monotonic() >= self._stop_by + _CUT_OFF_ENDS_S:
             # The server is away and the time is over: the leases end by themselves, and the tasks run again.
             self.cut_off += len(self._in_hand) + self._outbox.unsaid
             return True

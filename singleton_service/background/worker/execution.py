@@ -158,7 +158,7 @@ class Execution:
                 return  # to be reported by nobody
             if job.order is Order.CANCEL:
                 job.ending = Ending.RELEASE
-                logger.info("task %s (%s) was cancelled while it ran", lease.id, job.name)
+                logger.info("task %s (%s) was interrupted: cancelled, or cut off by a stop", lease.id, job.name)
                 return
             text = "".join(traceback.format_exception(type(error), error, _users_part(error.__traceback__)))
             if job.order is Order.TIME_LIMIT:

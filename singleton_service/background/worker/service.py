@@ -137,9 +137,10 @@ class WorkerService(BaseService):
     def stop_workers(cls, timeout: float = 30) -> int:
         """Stop taking tasks, let the running ones end, and return how many were cut off.
 
-        What has not ended after *timeout* seconds is handed back uncounted and runs again elsewhere; its thread goes
-        on until the handler returns, and its late outcome is refused. Later calls return 0 at once; workers can be
-        started again.
+        What has not ended after *timeout* seconds is interrupted as by a cancel, and its task handed back uncounted
+        when its handler has ended, so that no two run side by side. A handler that can't be interrupted within a second
+        goes on in its thread until it returns; its task is handed back all the same, and its late outcome is refused.
+        Later calls return 0 at once; workers can be started again.
 
         A handler may call it, too: it gets 0 at once, and the stop waits for the handler's own end.
 
@@ -175,7 +176,7 @@ class WorkerService(BaseService):
     def run_forever(cls, num_workers: int = 4, *, queues: Queues | None = None, timeout: float = 30) -> int:
         """Start workers, unless they run, and serve until INT or TERM; return how many tasks were cut off.
 
-        The first signal lets running tasks end, for *timeout* seconds; a second one hands them back at once. Signal
+        The first signal lets running tasks end, for *timeout* seconds; a second one cuts them off at once. Signal
         handlers are installed on the main thread only, and put back at the end.
         """
         check_delay("timeout", timeout)

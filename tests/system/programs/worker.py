@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import logging
 import os
@@ -64,6 +65,27 @@ def sleep_once(payload: dict[str, Any]) -> Any:
     return os.getpid()
 
 
+def tidy(payload: dict[str, Any]) -> None:
+    """Wait in Python, and clean up for a while however that ends."""
+    note("begin", payload)
+    try:
+        while True:
+            time.sleep(0.01)
+    finally:
+        time.sleep(0.3)
+        note("tidied", payload)
+
+
+async def tidy_async(payload: dict[str, Any]) -> None:
+    """Do the same as a coroutine."""
+    note("begin", payload)
+    try:
+        await asyncio.sleep(60)
+    finally:
+        await asyncio.sleep(0.3)
+        note("tidied", payload)
+
+
 def terminate(payload: dict[str, Any]) -> Any:
     """Send TERM to this process as soon as it holds so many tasks, and sleep."""
     note("begin", payload)
@@ -83,7 +105,7 @@ def crash(payload: dict[str, Any]) -> Any:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-for handler in (mark, sleep, sleep_once, spin, hog, terminate, crash):
+for handler in (mark, sleep, sleep_once, spin, hog, tidy, tidy_async, terminate, crash):
     TaskQueueService.register_handler(handler.__name__, handler, retry_delay_seconds=0)
 
 if __name__ == "__main__":
