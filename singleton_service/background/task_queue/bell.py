@@ -40,15 +40,20 @@ class Bell:
                 return True
             poll.register(link.fileno(), select.POLLIN)
         poll.poll(timeout_s * 1000)
-        self._silence()
+        self.silence()
         return link is not None and link.has_reply()
+
+    def fileno(self) -> int:
+        """Return what can be read once it rang, for those who listen to more than a link; then call `silence`."""
+        return self._ear.fileno()
 
     def close(self) -> None:
         """Close both ends."""
         self._ear.close()
         self._clapper.close()
 
-    def _silence(self) -> None:
+    def silence(self) -> None:
+        """Forget that it rang."""
         try:
             while self._ear.recv(64):
                 pass

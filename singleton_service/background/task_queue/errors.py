@@ -14,6 +14,7 @@ TaskQueueError
 ├── TaskNotFoundError        get_result() of a task nobody knows (any more)
 ├── DiscoveryError           some modules could not be imported by discover()
 ├── TaskTimeoutError         an attempt that ran longer than its time limit failed with it
+├── ProcessDiedError         the process that ran a handler died under it
 ├── PermanentError           raised by a handler: don't try again (outcomes.py)
 └── Retry                    raised by a handler: try again, after so long (outcomes.py)
 
@@ -22,6 +23,7 @@ TaskInterrupted is none of them, and no Exception: it is thrown into handlers.
 
 from __future__ import annotations
 
+from signal import Signals
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -258,6 +260,28 @@ class TaskTimeoutError(TaskQueueError, TimeoutError):
     def __str__(self) -> str:
         late = "" if self.is_stopped else " and could not be stopped: it still runs in its thread, for nothing"
         return f"it ran longer than its time limit of {self.limit_s:g} s{late}"
+
+
+class ProcessDiedError(TaskQueueError):
+    """The process that ran a handler died under it. What `retry_on` and `on_error` see of it.
+
+    Attributes:
+        exit_code: the process's; that of a signal is negative, -11 for SIGSEGV.
+    """
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+    def __str__(self) -> str:
+        if self.exit_code >= 0:
+            return f"its process died: exit code {self.exit_code}"
+        try:
+            name = Signals(-self.exit_code).name
+        except ValueError:
+            name = f"signal {-self.exit_code}"
+        why = ", sent by somebody or for want of memory" if name == "SIGKILL" else ""
+        return f"its process died: {name}{why}"
 
 
 class TaskInterrupted(BaseException):

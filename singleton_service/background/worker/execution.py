@@ -32,8 +32,8 @@ from .seat import Order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from types import TracebackType
 
+    from singleton_service.background.task_queue.errors import ProcessDiedError, TaskQueueError
     from singleton_service.background.task_queue.handlers import Handler
     from singleton_service.background.task_queue.policy import Policy
 
@@ -46,7 +46,7 @@ logger = logging.getLogger("singleton_service.worker")
 MAX_RESULT_BYTES = 64 * 1024 * 1024
 
 # A plain handler is called from here; a coroutine's error comes back through the loop and its future.
-_ON_THE_WAY = frozenset(
+ON_THE_WAY = frozenset(
     {__file__, loop.__file__, scopes.__file__, seat.__file__, contextlib.__file__, Future.result.__code__.co_filename}
 )
 
@@ -73,10 +73,7 @@ class Execution:
             self._run(job, seat)
         except Exception as error:
             # A body that can't be read, a log handler that raises: not worth a thread of the pool.
-            logger.exception("task %s (%s) can't be dealt with", job.lease.id, job.name)
-            if job.ending is None:
-                message = f"The worker can't deal with the task: {_shown(error)}"
-                job.ending, job.report = Ending.BURY, encode_error(_now(), type(error).__name__, message, None)
+            self._give_in(job, error)
 
     def give_up(self, job: Job) -> Job:
         """Return what is to be reported of a job whose handler did not end when it was interrupted.
@@ -84,7 +81,7 @@ class Execution:
         To be called by another thread than that of the handler, which goes on; whatever comes of it is dropped.
         """
         lost = Job(job.lease, is_marked=True)
-        lost.has_begun, lost.name, lost.order = True, job.name, job.order
+        lost.has_begun, lost.name, lost.order, lost.handler = True, job.name, job.order, job.handler
         lost.run_s = job.run_s
         here = running_lease.set(job.lease)
         try:
@@ -92,14 +89,40 @@ class Execution:
                 lost.ending = Ending.RELEASE
                 logger.warning("task %s (%s) was cancelled, but its handler can't be stopped", job.lease.id, job.name)
             else:
-                fields = decode_body(job.lease.body)
-                handler = self._handlers[job.name]
-                error = TaskTimeoutError(_limit_s(fields, handler.policy) or 0, is_stopped=False)
-                self._fail(lost, error, handler.policy, fields["m"], type(error).__name__, job.stuck_at)
+                fields, policy = decode_body(job.lease.body), job.handler.policy
+                error = TaskTimeoutError(_limit_s(fields, policy) or 0, is_stopped=False)
+                self._fail(lost, error, policy, fields["m"], type(error).__name__, job.stuck_at)
             self._ended(lost)
         finally:
             running_lease.reset(here)
         return lost
+
+    def died(self, job: Job, error: ProcessDiedError, stack: str | None) -> None:
+        """Write the ending of a job whose process died under its handler, or was killed for it. Never raises.
+
+        Args:
+            job: its `order` says why the process was killed, if it was.
+            error: how the process died.
+            stack: where it was, as a traceback.
+        """
+        here = running_lease.set(job.lease)
+        try:
+            self._died(job, error, stack)
+            self._ended(job)
+        except Exception as wrong:
+            self._give_in(job, wrong)
+        finally:
+            running_lease.reset(here)
+
+    def _died(self, job: Job, error: TaskQueueError, stack: str | None) -> None:
+        if job.order is Order.CANCEL:
+            job.ending = Ending.RELEASE
+            logger.info("task %s (%s) was cancelled, and its process was killed", job.lease.id, job.name)
+            return
+        fields, policy = decode_body(job.lease.body), job.handler.policy
+        if job.order is Order.TIME_LIMIT:
+            error = TaskTimeoutError(_limit_s(fields, policy) or 0)
+        self._fail(job, error, policy, fields["m"], type(error).__name__, stack)
 
     def _run(self, job: Job, seat: Seat) -> None:
         lease = job.lease
@@ -116,6 +139,7 @@ class Execution:
         if handler is None:
             self._hold_unknown(job)
             return
+        job.handler = handler
         reason = None if handler.service is None else self._readiness.trouble(handler)
         if RESOURCES and reason is None:
             reason = resources.trouble()
@@ -160,7 +184,7 @@ class Execution:
                 job.ending = Ending.RELEASE
                 logger.info("task %s (%s) was interrupted: cancelled, or cut off by a stop", lease.id, job.name)
                 return
-            text = "".join(traceback.format_exception(type(error), error, _users_part(error.__traceback__)))
+            text = _told(error)
             if job.order is Order.TIME_LIMIT:
                 error = TaskTimeoutError(limit_s or 0)
             self._fail(job, error, handler.policy, fields["m"], type(error).__name__, text)
@@ -190,6 +214,13 @@ class Execution:
             tell_of_end(job, self._loop)
         # An error's traceback leads to frames that hold the job: neither shall live on by the other.
         job.result = job.error = None
+
+    @staticmethod
+    def _give_in(job: Job, error: Exception) -> None:
+        logger.error("task %s (%s) can't be dealt with", job.lease.id, job.name, exc_info=error)
+        if job.ending is None:
+            message = f"The worker can't deal with the task: {_shown(error)}"
+            job.ending, job.report = Ending.BURY, encode_error(_now(), type(error).__name__, message, None)
 
     @staticmethod
     def _refuse(job: Job, error: Exception) -> None:
@@ -227,7 +258,7 @@ class Execution:
         self, job: Job, error: BaseException, policy: Policy, max_retries: int, kind: str, trace: str | None
     ) -> None:
         # It counts all the same: it did run, and a service that does not answer may be its doing.
-        self._readiness.doubt(self._handlers[job.name])
+        self._readiness.doubt(job.handler)
         message = f"Task execution failed: {_shown(error)}"
         job.error = error
         job.report = encode_error(_now(), kind, message, trace)
@@ -274,11 +305,15 @@ def _limit_s(fields: dict[str, Any], policy: Policy) -> float | None:
     return policy.timeout if limit_ms is None else float(limit_ms) / 1000
 
 
-def _users_part(trace: TracebackType | None) -> TracebackType | None:
+def _told(error: BaseException) -> str:
     """Return the traceback from the handler on: the frames that led there are of no use to its author."""
-    while trace is not None and trace.tb_frame.f_code.co_filename in _ON_THE_WAY:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename in ON_THE_WAY:
         trace = trace.tb_next
-    return trace
+    told = traceback.TracebackException(type(error), error, trace)
+    if told.stack and told.stack[-1].filename == seat.__file__:
+        del told.stack[-1]  # where an interruption arrived
+    return "".join(told.format())
 
 
 def _encode_result(result: Any) -> bytes:

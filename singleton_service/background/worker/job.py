@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from singleton_service.background.task_queue.handlers import Handler
     from singleton_service.background.task_queue.lease import Lease
 
     from .seat import Order
@@ -28,6 +29,7 @@ class Job:
     Written by one thread at a time: the dispatcher, then the pool's thread that runs it, then the dispatcher again.
 
     Attributes:
+        handler: who does it; not set before it is known.
         is_marked: the server knows that it has begun: from then on a crash counts.
         has_begun: the handler was called.
         ending: None while it waits or runs.
@@ -47,6 +49,7 @@ class Job:
         "delay_ms",
         "ending",
         "error",
+        "handler",
         "has_begun",
         "is_abandoned",
         "is_marked",
@@ -63,6 +66,7 @@ class Job:
     def __init__(self, lease: Lease, *, is_marked: bool) -> None:
         self.lease = lease
         self.name = ""
+        self.handler: Handler
         self.is_marked = is_marked
         self.has_begun = False
         self.is_abandoned = False

@@ -159,6 +159,13 @@ class Seat:
         return True
 
 
+def arrive(*_: object) -> None:
+    """Handle a signal, in a main thread that has a seat: what was thrown into it arrives here at the latest.
+
+    Sent after an interruption it need not wait for the end of a `time.sleep` or a read.
+    """
+
+
 def _throw(thread_id: int, kind: type[BaseException] | None) -> None:
     import ctypes  # noqa: PLC0415 - only where something is interrupted
 

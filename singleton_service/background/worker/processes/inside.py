@@ -1,0 +1,223 @@
+"""What runs in a process of the pool: one task after the other in the main thread, and two threads for the line.
+
+Interrupting is done as in a thread, by an exception thrown into the main thread; and as that is where signals are
+handled, one is sent after it, so that the exception arrives in a `time.sleep` or a read, too.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import ctypes
+import faulthandler
+import logging
+import multiprocessing.process
+import multiprocessing.spawn
+import os
+import pickle
+import signal
+import socket
+import sys
+import threading
+import time
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from singleton_service import stop
+from singleton_service.background.task_queue.lease import Lease
+from singleton_service.background.worker.execution import Execution
+from singleton_service.background.worker.job import Ending, Job
+from singleton_service.background.worker.loop import HandlerLoop
+from singleton_service.background.worker.readiness import Readiness
+from singleton_service.background.worker.resources import close_here
+from singleton_service.background.worker.seat import Order, Seat, arrive
+
+from .frames import HEAD, TELL_WHERE, Kind, frame
+from .logs import Relay, set_levels
+from .travel import Ticket, handler_for
+
+if TYPE_CHECKING:
+    from singleton_service.background.task_queue.handlers import Handler
+
+logger = logging.getLogger("singleton_service.worker")
+
+_DIE_WITH_PARENT = 1
+_A_MOMENT_S = 0.001
+_LOOKS = 50
+
+
+def main(line: int, stack: int, parent: int) -> None:
+    """Live as a process of the pool, with these descriptors, as the child of this process."""
+    # Not SIG_IGN: programs started here would inherit that. Whether to end is for the parent to say.
+    signal.signal(signal.SIGINT, arrive)
+    signal.signal(signal.SIGTERM, arrive)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+    os.set_inheritable(stack, False)
+    faulthandler.enable(stack, all_threads=False)
+    faulthandler.register(TELL_WHERE, stack, all_threads=False)
+    _die_with(parent)
+    Inside(socket.socket(fileno=line)).live()
+
+
+class Inside:
+    """The process, from the inside."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        os.set_inheritable(sock.fileno(), False)
+        self._socket = sock
+        self._said: SimpleQueue[tuple[bytes, threading.Lock | None]] = SimpleQueue()
+        self._told: SimpleQueue[tuple[Kind, bytes]] = SimpleQueue()
+        self._job: Job | None = None
+        self._seat = _Seat(self)
+        self._handlers: dict[str, Handler] = {}
+        self._known: set[Ticket] = set()
+        self._execution: Execution
+        self._relay = Relay(lambda data: self._say_at_once(Kind.LOG, data))
+        self._is_here = True
+        os.register_at_fork(after_in_child=self._forget)
+
+    def live(self) -> None:
+        """Do what one is told, until told to end."""
+        threading.Thread(target=self._listen, name="parent (listener)", daemon=True).start()
+        threading.Thread(target=self._talk, name="parent (talker)", daemon=True).start()
+        readiness = Readiness(HandlerLoop())
+        try:
+            setup = pickle.loads(self._told.get()[1])  # noqa: S301 - by our parent
+            set_levels(setup["levels"])
+            logging.root.addHandler(self._relay)
+            _prepare(setup["preparation"])
+            readiness.prepare(self._handlers, setup["check_s"])
+            self._execution = Execution(self._handlers, readiness, setup["retry_base_s"], setup["retry_cap_s"])
+        except BaseException as error:
+            self._say_at_once(Kind.FAILED, f"{type(error).__name__}: {error}".encode())
+            sys.exit(1)
+        self.say(Kind.READY)
+        while True:
+            kind, data = self._told.get()
+            if kind is Kind.CLOSE:
+                break
+            self._do(data)
+        close_here()
+        readiness.close()
+        try:
+            stop()
+        except Exception:
+            logger.exception("services failed to shut down")
+
+    def say(self, kind: Kind, data: bytes = b"") -> None:
+        """Send a frame soon. The talker does it: an interruption must not leave half a frame."""
+        self._said.put((frame(kind, data), None))
+
+    def _say_at_once(self, kind: Kind, data: bytes) -> None:
+        """Send a frame and wait until it is sent: these may be the last words."""
+        is_sent = threading.Lock()
+        is_sent.acquire()
+        self._said.put((frame(kind, data), is_sent))
+        is_sent.acquire()
+
+    def _forget(self) -> None:
+        """In a process that a handler forks off: it is none of the pool, and must not be taken for this one."""
+        self._is_here = False
+        self._socket.close()
+        logging.root.removeHandler(self._relay)
+
+    # The main thread
+
+    def _do(self, data: bytes) -> None:
+        ticket, is_marked, *fields = pickle.loads(data)  # noqa: S301 - by our parent
+        job = Job(Lease(*fields), is_marked=is_marked)
+        job.name = ticket.name
+        if (trouble := self._trouble_with(ticket)) is not None:
+            job.ending, job.reason = Ending.HOLD, trouble
+        else:
+            self._job, job.handler = job, self._handlers[ticket.name]
+            # Whatever the task leaves in context variables ends with it.
+            contextvars.copy_context().run(self._execution.run, job, self._seat)
+            self._job = None
+        if not self._is_here:
+            os._exit(0)
+        ending = job.ending.value if job.ending else None
+        self.say(Kind.DONE, pickle.dumps((ending, job.report, job.reason, job.delay_ms, job.run_s)))
+
+    def _trouble_with(self, ticket: Ticket) -> str | None:
+        """Import a handler, unless that was done; return why it can't be."""
+        if ticket in self._known:
+            return None
+        try:
+            self._handlers[ticket.name] = handler_for(ticket)
+        except BaseException as error:
+            logger.exception("the handler of task %r can't be imported in its process", ticket.name)
+            return f"{ticket.module}.{ticket.qualname} can't be imported: {type(error).__name__}: {error}"
+        self._known.add(ticket)
+        return None
+
+    # The other threads
+
+    def _listen(self) -> None:
+        with self._socket.makefile("rb") as stream:
+            while len(head := stream.read(HEAD.size)) == HEAD.size:
+                length, kind = HEAD.unpack(head)
+                data = stream.read(length)
+                if kind == Kind.INTERRUPT:
+                    number, _, order = data.decode().partition(" ")
+                    if not self._interrupt(Order(order)):
+                        self.say(Kind.MISSED, number.encode())
+                else:
+                    self._told.put((Kind(kind), data))
+        # The parent is dead: nobody would hear of the outcome, and the task runs again elsewhere.
+        os._exit(1)
+
+    def _interrupt(self, order: Order) -> bool:
+        job = self._job
+        # A handler that was just announced is about to sit down.
+        for _ in range(_LOOKS):
+            if job is None or job is not self._job:
+                break
+            if self._seat.interrupt(job, order, time.monotonic()):
+                # It need not wait for a call that signals end.
+                signal.pthread_kill(self._seat.thread_id, signal.SIGINT)
+                return True
+            time.sleep(_A_MOMENT_S)
+        return False
+
+    def _talk(self) -> None:
+        while True:
+            data, is_sent = self._said.get()
+            try:
+                self._socket.sendall(data)
+            except OSError:
+                os._exit(1)
+            if is_sent is not None:
+                is_sent.release()
+            del data
+
+
+class _Seat(Seat):
+    """Where the main thread's handler sits; the parent keeps the time."""
+
+    __slots__ = ("_inside",)
+
+    def __init__(self, inside: Inside) -> None:
+        super().__init__(lambda _at: None)
+        self._inside = inside
+
+    def _announce(self, job: Job) -> None:
+        super()._announce(job)
+        self._inside.say(Kind.BEGUN, repr(job.deadline - time.monotonic()).encode())
+
+
+def _prepare(preparation: dict[str, Any]) -> None:
+    """Become what a process of multiprocessing is, the parent's main module included, which is imported."""
+    here = multiprocessing.process.current_process()
+    here._inheriting = True  # type: ignore[attr-defined]  # so that a main module without its guard starts nothing
+    try:
+        multiprocessing.spawn.prepare(preparation)
+    finally:
+        del here._inheriting  # type: ignore[attr-defined]
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel end this process with its parent, even while native code lets no thread of it run."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
