@@ -12,6 +12,7 @@ from ._service import BaseService
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ._circuit import CircuitBreaker, CircuitState
     from ._graph import Graph, graph
     from ._health import health, health_async
     from ._states import ServiceState
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = [
     "BaseRunnable",
     "BaseService",
+    "CircuitBreaker",
+    "CircuitState",
     "Graph",
     "ServiceState",
     "graph",
@@ -32,6 +35,8 @@ __all__ = [
 ]
 
 _LATER = {
+    "CircuitBreaker": "_circuit",
+    "CircuitState": "_circuit",
     "Graph": "_graph",
     "ServiceState": "_states",
     "graph": "_graph",
@@ -41,7 +46,7 @@ _LATER = {
 
 
 def __getattr__(name: str) -> object:
-    """Load what looks at services when it is asked for: it is heavier than all that runs them."""
+    """Load what looks at services when it is asked for: and what few programs need: it is heavier than the rest."""
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415 - see above

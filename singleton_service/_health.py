@@ -6,6 +6,7 @@ import threading
 import time
 
 from . import _hooks
+from ._circuit import circuits_of
 from ._lifecycle import check_services
 from ._loops import in_thread, is_usable, run_bounded, run_fresh_for, run_on, running_loop
 from ._operations import lock, state
@@ -41,9 +42,10 @@ AT_ONCE = 64
 def health(*services: Service, timeout: float = PING_TIMEOUT_S) -> list[Health]:
     """Ping *services*, or all that is started, in parallel; start nothing. Any thread.
 
-    A service that is not started is listed with ``ok`` false and not pinged. The answer consists
-    of plain dicts and can be turned into JSON as it is. On a running event loop prefer
-    `health_async`: this blocks, and services that live on that loop cannot answer meanwhile.
+    A service that is not started is listed with ``ok`` false and not pinged, and so is one with an
+    open circuit breaker. The answer consists of plain dicts and can be turned into JSON as it is. On
+    a running event loop prefer `health_async`: this blocks, and services that live on that loop
+    cannot answer meanwhile.
 
     Args:
         services: Whom to ask; without arguments, everything that is started, in start order.
@@ -94,10 +96,11 @@ def complaint(service: Service, timeout_s: float = PING_TIMEOUT_S) -> str | None
     thread behind each time. One that took too long is a complaint all the same. What is not started is not asked.
     """
     began = time.monotonic()
-    answer = _judge(service, lambda record: _ping(service, record, timeout_s, runs_here=True))
-    if answer["state"] != ServiceState.STARTED.value:
+    current, record = look_at(service)
+    if current is not ServiceState.STARTED:
         return None
-    return f"took longer than {timeout_s:g} s" if time.monotonic() - began > timeout_s else answer["error"]
+    told = _answer(lambda: _ping(service, record, timeout_s, runs_here=True))
+    return f"took longer than {timeout_s:g} s" if time.monotonic() - began > timeout_s else told
 
 
 async def _ask_awaiting(service: Service, timeout_s: float) -> Health:
@@ -111,6 +114,8 @@ async def _ask_awaiting(service: Service, timeout_s: float) -> Health:
             lambda: _judge(service, lambda found: _ping(service, found, timeout_s)), outlives_cancellation=True
         )
     began = time.monotonic()
+    if (refusal := _refusal(service)) is not None:
+        return _report(service, current, refusal, began)
     try:
         async with asyncio.timeout(timeout_s):
             answer = await service.ping()  # type: ignore[misc]  # is_async says so
@@ -126,11 +131,20 @@ def _judge(service: Service, ping: Callable[[Record | None], object]) -> Health:
     current, record = look_at(service)
     if current is not ServiceState.STARTED:
         return _report(service, current, f"the service is {current.value}", began)
+    return _report(service, current, _refusal(service) or _answer(lambda: ping(record)), began)
+
+
+def _refusal(service: Service) -> str | None:
+    return next((refusal for circuit in circuits_of(service) if (refusal := circuit.refusal) is not None), None)
+
+
+def _answer(ping: Callable[[], object]) -> str | None:
+    """Return what is wrong by a ping, None if nothing."""
     try:
-        answer = ping(record)
+        answer = ping()
     except Exception as error:
-        return _report(service, current, _told(error), began)
-    return _report(service, current, None if answer else "its ping method returned False", began)
+        return _told(error)
+    return None if answer else "its ping method returned False"
 
 
 def _ping(service: Any, record: Record | None, timeout_s: float, *, runs_here: bool = False) -> object:

@@ -6,6 +6,7 @@ ServiceError
 ├── SelfDependencyError             a service needs itself in order to start
 ├── ServiceNotInitializedError      a plain call may not wait for the start that is under way
 │   └── DependencyNotInitializedError   the same, of a service further down
+├── CircuitOpenError                a circuit breaker refused a call
 └── ServiceShutdownError            one or more ``shutdown`` hooks failed (an ``ExceptionGroup``)
 
 All of them survive pickling, also when the service is a class that cannot be imported
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
+    "CircuitOpenError",
     "CircularDependencyError",
     "DependencyNotInitializedError",
     "SelfDependencyError",
@@ -132,6 +134,30 @@ class DependencyNotInitializedError(ServiceNotInitializedError):
 
     def __str__(self) -> str:
         return f"a dependency of {_name(self.service)} is in the way. {super().__str__()}"
+
+
+class CircuitOpenError(ServiceError):
+    """A circuit breaker refused a call, because too many before it had failed. Nothing was called.
+
+    A worker holds a task whose handler raises it, and counts no retry.
+
+    Attributes:
+        circuit: The name of the circuit breaker, such as "Payments.breaker".
+        retry_in_s: Seconds until it lets a call through.
+        last_failure: The last failure that it saw: type and message.
+    """
+
+    def __init__(self, circuit: str, retry_in_s: float, last_failure: str) -> None:
+        super().__init__(circuit, retry_in_s, last_failure)
+        self.circuit = circuit
+        self.retry_in_s = retry_in_s
+        self.last_failure = last_failure
+
+    def __str__(self) -> str:
+        return (
+            f"{self.circuit} is open, after {self.last_failure}: nothing was called. "
+            f"It lets a call through in {self.retry_in_s:.1f} s; reset() closes it now."
+        )
 
 
 class ServiceShutdownError(ServiceError, ExceptionGroup[Exception]):

@@ -10,6 +10,7 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from ._circuit import CircuitBreaker
 from ._lifecycle import STOP_TIMEOUT_S, all_services, check_services
 from ._operations import lock, state
 from ._order import with_dependents
@@ -113,7 +114,8 @@ def isolated() -> Iterator[None]:
     """Keep what happens to services in the block inside it.
 
     On leaving, also by an exception: overrides made within end, what was started within is stopped,
-    and the class attributes of services are put back, the contents of lists, dicts and sets too.
+    and the class attributes of services are put back, the contents of lists, dicts and sets too;
+    circuit breakers are closed.
     A service that was started before the block is left alone.
 
     Raises:
@@ -159,6 +161,8 @@ class _Attributes:
                 _refill(value, self._contents[name])
             if now.get(name) is not value:
                 setattr(self._service, name, value)
+            if isinstance(value, CircuitBreaker):
+                value.reset()
 
 
 def _is_kept(name: str) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from singleton_service import BaseService, requires
+from singleton_service import BaseService, CircuitBreaker, guarded, requires
 from singleton_service.background.task_queue import (
     TaskFailedError,
     TaskHandler,
@@ -196,6 +196,48 @@ def test_a_handler_class_and_its_coroutine_services_are_asked_on_the_loop_they_l
     assert (len(set(loops)), ping_threads()) == (1, ["worker-ping-Session", "worker-ping-Fetch"])
     is_up.set()
     assert handle.get(timeout=30) == "done"
+
+
+def test_an_open_circuit_holds_the_tasks_of_those_who_require_it_and_of_those_it_refuses(
+    queue: Queue, is_up: threading.Event, until: Callable[..., Any]
+) -> None:
+    class Payments(BaseService):
+        breaker = CircuitBreaker(failure_threshold=3, recovery_seconds=3600)
+
+        @classmethod
+        @guarded
+        @breaker
+        def charge(cls) -> str:
+            if not is_up.is_set():
+                raise ConnectionError("gone")
+            return "charged"
+
+    charge = define(Payments, Payments.charge)
+    queue.register_handler("other", lambda payload: "other")
+    # It does not say that it needs the service.
+    queue.register_handler("careless", lambda payload: Payments.charge())
+    is_up.clear()
+    WorkerService.start_workers(2)
+    handles = [charge.perform_async() for _ in range(50)]
+    until(lambda: queue.get_queue_stats()["held_tasks"] == 50)
+    careless = queue.enqueue_task("careless")
+    assert until(lambda: held_reason(queue, careless)) == "Payments.breaker is open, after ConnectionError: gone"
+    assert queue.get_result(queue.enqueue_task("other"), timeout=10) == "other"
+    found = [task for handle in handles if (task := queue.get_task_status(handle.id)) is not None]
+    assert {task.held_reason for task in found} <= {
+        "Payments is not answering: Payments.breaker is open, after ConnectionError: gone",
+        "Payments.breaker is open, after ConnectionError: gone",
+        None,
+    }
+    # The three that opened it, and one that was under way.
+    assert 3 <= sum(task.retry_count for task in found) <= 4
+    is_up.set()
+    Payments.breaker.reset()
+    assert {handle.get(timeout=30) for handle in handles} == {"charged"}
+    assert queue.get_result(careless, timeout=30) == "charged"
+    done = queue.get_task_status(careless)
+    assert done is not None
+    assert (done.retry_count, done.errors) == (0, ())
 
 
 def test_held_tasks_cost_a_few_commands_a_look_and_unknown_ones_end(

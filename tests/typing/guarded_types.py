@@ -11,7 +11,7 @@ from contextlib import (
 )
 from typing import Any, ClassVar, Protocol, assert_type
 
-from singleton_service import BaseService, guarded, requires, running, start, stop
+from singleton_service import BaseService, CircuitBreaker, guarded, requires, running, start, stop
 
 
 class Sender(Protocol):
@@ -155,3 +155,33 @@ def lifecycle() -> None:
         pass
     assert_type(requires(Config)(Mailer), type[Mailer])
     start(Mailer())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+class Payments(BaseService):
+    """Methods inside a circuit breaker."""
+
+    breaker = CircuitBreaker(failure_types=(ConnectionError, TimeoutError))
+
+    @classmethod
+    @guarded
+    @breaker
+    def charge(cls, cents: int) -> str:
+        """Charge."""
+        return str(cents)
+
+    @classmethod
+    @guarded
+    @breaker
+    async def refund(cls, cents: int) -> bool:
+        """Give back."""
+        with cls.breaker:
+            return cents > 0
+
+
+async def pay() -> None:
+    """Look at calls inside a circuit breaker."""
+    assert_type(Payments.charge(5), str)
+    assert_type(await Payments.refund(cents=5), bool)
+    assert_type(Payments.breaker, CircuitBreaker)
+    Payments.charge("5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    CircuitBreaker(failure_types="OSError")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

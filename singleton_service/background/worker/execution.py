@@ -21,6 +21,7 @@ from singleton_service.background.task_queue.codec import (
 from singleton_service.background.task_queue.current import running_lease
 from singleton_service.background.task_queue.errors import TaskInterrupted, TaskTimeoutError
 from singleton_service.background.task_queue.outcomes import PermanentError, Retry, TaskResult
+from singleton_service.exceptions import CircuitOpenError
 
 from . import loop, resources, scopes, seat
 from .failures import Judge, returned_failure
@@ -257,6 +258,11 @@ class Execution:
     def _fail(  # noqa: PLR0913 - all that is known of the attempt
         self, job: Job, error: BaseException, policy: Policy, max_retries: int, kind: str, trace: str | None
     ) -> None:
+        if isinstance(error, CircuitOpenError):
+            # It was kept from a call that would have failed: no attempt to be counted.
+            reason = f"{error.circuit} is open, after {error.last_failure}"
+            job.ending, job.reason, job.report = Ending.HOLD, reason, b""
+            return
         # It counts all the same: it did run, and a service that does not answer may be its doing.
         self._readiness.doubt(job.handler)
         message = f"Task execution failed: {_shown(error)}"

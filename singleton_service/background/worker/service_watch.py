@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from singleton_service import _plan
+from singleton_service._circuit import circuits_of
 from singleton_service._hooks import is_default
 from singleton_service._order import find_path
-from singleton_service._plan import full_order, needs
 from singleton_service.background.task_queue import TaskQueueService
 
 from .pulse import Pulse
@@ -17,12 +19,20 @@ from .pulse import Pulse
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from singleton_service import BaseService
+    from singleton_service import BaseService, CircuitBreaker
     from singleton_service.background.task_queue.handlers import Handler
 
     Service = type[BaseService]
 
 _THREADS_END_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Needs:
+    """What there is to look at before a task that needs a certain service."""
+
+    pulses: tuple[Pulse, ...]
+    circuits: tuple[tuple[str, CircuitBreaker], ...]
 
 
 class ServiceWatch:
@@ -39,20 +49,24 @@ class ServiceWatch:
         self._lock = threading.Lock()
         self._is_stopping = False
         self._pulses: dict[Service, Pulse] = {}
-        self._needed: dict[Service, tuple[Pulse, ...]] = {}
+        self._needed: dict[Service, _Needs] = {}
 
     def trouble(self, service: Service) -> str | None:
         """Return why tasks that need *service*, which is started, can't run now; None if they can."""
-        pulses = self._needed.get(service)
-        for pulse in self._begin(service) if pulses is None else pulses:
+        needs = self._needed.get(service) or self._begin(service)
+        for pulse in needs.pulses:
             if not pulse.is_calm and (reason := pulse.trouble()) is not None:
                 return reason
+        for name, circuit in needs.circuits:
+            if (refusal := circuit.refusal) is not None:
+                return f"{name} is not answering: {refusal}"
         return None
 
     def doubt(self, service: Service) -> None:
         """Say that a task failed that needs *service*: before the next one it is asked whether it still answers."""
-        for pulse in self._needed.get(service, ()):
-            pulse.doubt()
+        if (needs := self._needed.get(service)) is not None:
+            for pulse in needs.pulses:
+                pulse.doubt()
 
     def look_anew(self, service: Service) -> None:
         """Say that *service* was started just now, perhaps with others below it than before."""
@@ -69,26 +83,29 @@ class ServiceWatch:
         for pulse in pulses:
             pulse.join(max(0.0, ends_at - time.monotonic()))
 
-    def _begin(self, service: Service) -> tuple[Pulse, ...]:
-        ours = set(full_order([TaskQueueService]))
+    def _begin(self, service: Service) -> _Needs:
+        ours = set(_plan.full_order([TaskQueueService]))
         # In the order of starting: what is named as the reason is the root of it, not what stands on it.
-        asked = [each for each in full_order([service]) if each not in ours and not is_default(each, "ping")]
+        below = [each for each in _plan.full_order([service]) if each not in ours]
+        circuits = [(each.__name__, circuit) for each in below for circuit in circuits_of(each)]
+        asked = [each for each in below if not is_default(each, "ping")]
         with self._lock:
             if self._is_stopping:
-                return ()
+                return _Needs((), ())
             for each in asked:
                 if each in self._pulses:
                     self._pulses[each].doubt()
                 else:
                     self._pulses[each] = Pulse(each, self._every_s, partial(self._affected, each))
-            self._needed[service] = tuple(self._pulses[each] for each in asked)
-            return self._needed[service]
+            needs = _Needs(tuple(self._pulses[each] for each in asked), tuple(circuits))
+            self._needed[service] = needs
+            return needs
 
     def _affected(self, service: Service) -> str:
         """Name the handlers that need *service*."""
         names = [
             name
             for name, handler in tuple(self._handlers.items())
-            if handler.service is not None and find_path(handler.service, service, needs) is not None
+            if handler.service is not None and find_path(handler.service, service, _plan.needs) is not None
         ]
         return ", ".join(repr(name) for name in sorted(names))

@@ -9,6 +9,7 @@ import pytest
 
 from singleton_service import BaseService
 from singleton_service.exceptions import (
+    CircuitOpenError,
     CircularDependencyError,
     DependencyNotInitializedError,
     SelfDependencyError,
@@ -37,6 +38,7 @@ ERRORS = [
     ServiceInitializationError(Importable, (BaseService, Importable), "initialize() raised OSError"),
     ServiceNotInitializedError(Importable, Importable),
     DependencyNotInitializedError(Importable, BaseService),
+    CircuitOpenError("Payments.breaker", 12.5, "ConnectionError: gone"),
     ServiceShutdownError("2 services failed", [OSError("one"), ValueError("two")]),
 ]
 
