@@ -262,14 +262,15 @@ def test_a_crash_is_the_end_of_one_attempt_and_of_nothing_else(
         "memory": "MemoryError()",
     }
     for how, message in said.items():
-        job = bench.run(jobs.crash, {"how": how}, policy=Policy(on_error=jobs.ask_later))
+        job = bench.run(jobs.crash, {"how": how, **notebook}, policy=Policy(on_error=jobs.ask_later))
         assert (job.ending, job.delay_ms) == (Ending.RETRY, 5000)
         assert error_of(job)["m"] == f"Task execution failed: {message}"
         if how == "segfault":
             trace = error_of(job)["tb"]
             assert "in crash\n" in trace
             assert "singleton_service" not in trace
-    assert bench.run(jobs.crash, {"how": "exit"}, retries=3).ending is Ending.BURY
+    Path(f"{notebook['path']}-exit").unlink()
+    assert bench.run(jobs.crash, {"how": "exit", **notebook}, retries=3).ending is Ending.BURY
     Path(notebook["until"]).touch()
     bench.wait_for(neighbour)
     assert str(result_of(neighbour)) == neighbours_pid

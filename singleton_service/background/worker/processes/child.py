@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from multiprocessing import util
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,8 @@ class Child:
     """A process, its line and what it does now. Used by one thread alone, which outlives it.
 
     Attributes:
-        is_ready: it has said so, and takes jobs.
+        is_ready: it has said so.
+        is_closing: it was told to end, or killed.
         job: what it was given.
         has_begun: it has called the handler.
         interrupt_at: when the job's time is over, time.monotonic() seconds.
@@ -51,8 +53,13 @@ class Child:
         failure: why it can't be used, as it said itself.
     """
 
-    def __init__(self, name: str, settings: Settings) -> None:
-        """Start it.
+    def __init__(self, name: str, settings: Settings, ready_by: float) -> None:
+        """Start it. It may be given a job at once.
+
+        Args:
+            name: for logs.
+            settings: of the worker.
+            ready_by: when it is to be killed if it is not ready, time.monotonic() seconds.
 
         Raises:
             OSError: there is no process to be had.
@@ -60,8 +67,9 @@ class Child:
         self.name = name
         self.is_ready = self.has_begun = self.is_closing = False
         self.job: Job | None = None
-        self.interrupt_at = self.kill_at = math.inf
+        self.interrupt_at, self.kill_at = math.inf, ready_by
         self._jobs = 0
+        self._began_at = math.inf
         self.order: Order | None = None
         self.failure: str | None = None
         preparation: dict[str, Any] = multiprocessing.spawn.get_preparation_data(name)
@@ -95,7 +103,13 @@ class Child:
     @property
     def is_idle(self) -> bool:
         """Whether it waits for a job."""
-        return self.is_ready and self.job is None and not self.is_closing
+        return self.job is None and not self.is_closing
+
+    def ready(self) -> None:
+        """Note that it takes jobs."""
+        self.is_ready = True
+        if not self.is_closing:
+            self.kill_at = math.inf
 
     def give(self, job: Job, ticket: Ticket) -> None:
         """Have it do a job."""
@@ -110,7 +124,7 @@ class Child:
         """Note that it has called the handler."""
         if self.job is not None and not self.has_begun:
             self.has_begun = self.job.has_begun = True
-            self.interrupt_at = now + limit_s
+            self._began_at, self.interrupt_at = now, now + limit_s
 
     def interrupt(self, order: Order, kill_at: float) -> None:
         """Ask the handler to end, unless that was done; then it has until *kill_at*."""
@@ -127,6 +141,8 @@ class Child:
     def end_job(self) -> Job | None:
         """Take the job from it, which is over."""
         job, self.job = self.job, None
+        if job is not None and self.has_begun:
+            job.run_s = time.monotonic() - self._began_at
         self.has_begun, self.order = False, None
         self.interrupt_at = math.inf
         if not self.is_closing:  # or else it may end at the last moment, and is killed all the same

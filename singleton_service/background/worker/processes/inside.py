@@ -64,14 +64,15 @@ class Inside:
     def __init__(self, sock: socket.socket) -> None:
         os.set_inheritable(sock.fileno(), False)
         self._socket = sock
-        self._said: SimpleQueue[tuple[bytes, threading.Lock | None]] = SimpleQueue()
+        self._saying = threading.Lock()
+        self._to_log: SimpleQueue[tuple[bytes, threading.Lock]] = SimpleQueue()
         self._told: SimpleQueue[tuple[Kind, bytes]] = SimpleQueue()
         self._job: Job | None = None
         self._seat = _Seat(self)
         self._handlers: dict[str, Handler] = {}
         self._known: set[Ticket] = set()
         self._execution: Execution
-        self._relay = Relay(lambda data: self._say_at_once(Kind.LOG, data))
+        self._relay = Relay(self._log)
         self._is_here = True
         os.register_at_fork(after_in_child=self._forget)
 
@@ -88,7 +89,7 @@ class Inside:
             readiness.prepare(self._handlers, setup["check_s"])
             self._execution = Execution(self._handlers, readiness, setup["retry_base_s"], setup["retry_cap_s"])
         except BaseException as error:
-            self._say_at_once(Kind.FAILED, f"{type(error).__name__}: {error}".encode())
+            self.say(Kind.FAILED, f"{type(error).__name__}: {error}".encode())
             sys.exit(1)
         self.say(Kind.READY)
         while True:
@@ -104,15 +105,19 @@ class Inside:
             logger.exception("services failed to shut down")
 
     def say(self, kind: Kind, data: bytes = b"") -> None:
-        """Send a frame soon. The talker does it: an interruption must not leave half a frame."""
-        self._said.put((frame(kind, data), None))
+        """Send a frame. Not for code that may be interrupted, which would leave half of one."""
+        try:
+            with self._saying:
+                self._socket.sendall(frame(kind, data))
+        except OSError:
+            os._exit(1)  # to a parent that is dead
 
-    def _say_at_once(self, kind: Kind, data: bytes) -> None:
-        """Send a frame and wait until it is sent: these may be the last words."""
-        is_sent = threading.Lock()
-        is_sent.acquire()
-        self._said.put((frame(kind, data), is_sent))
-        is_sent.acquire()
+    def _log(self, data: bytes) -> None:
+        """Have the talker send a record, and wait until it has: it may be the last word before a crash."""
+        is_said = threading.Lock()
+        is_said.acquire()
+        self._to_log.put((data, is_said))
+        is_said.acquire()
 
     def _forget(self) -> None:
         """In a process that a handler forks off: it is none of the pool, and must not be taken for this one."""
@@ -181,14 +186,9 @@ class Inside:
 
     def _talk(self) -> None:
         while True:
-            data, is_sent = self._said.get()
-            try:
-                self._socket.sendall(data)
-            except OSError:
-                os._exit(1)
-            if is_sent is not None:
-                is_sent.release()
-            del data
+            data, is_said = self._to_log.get()
+            self.say(Kind.LOG, data)
+            is_said.release()
 
 
 class _Seat(Seat):

@@ -38,8 +38,8 @@ class Relay(logging.Handler):
 
 def levels() -> dict[str, int]:
     """Return the levels that were set, by the names of the loggers; the root's is ""."""
-    known = {name: each for name, each in logging.root.manager.loggerDict.items() if isinstance(each, logging.Logger)}
-    return {name: each.level for name, each in [("", logging.root), *known.items()] if each.level}
+    known = [("", logging.root), *logging.root.manager.loggerDict.items()]
+    return {name: each.level for name, each in known if isinstance(each, logging.Logger) and each.level}
 
 
 def set_levels(levels: Mapping[str, int]) -> None:

@@ -40,6 +40,7 @@ SERVICES_END_S = 5.0
 # Processes that die as they start: the next one waits.
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0
+_STARTS_WITHIN_S = 60.0
 _STUMBLE_S = 0.1
 
 
@@ -173,7 +174,6 @@ class ProcessPool:
             self._keep_time(child, now)
         if not self._is_closing:
             self._hand_out()
-            self._start_more()
         for child in self._children:
             writes = selectors.EVENT_WRITE if child.line.has_unsent else 0
             self._selector.modify(child.line, selectors.EVENT_READ | writes, child)
@@ -201,7 +201,7 @@ class ProcessPool:
             elif kind is FrameKind.MISSED:
                 child.missed(int(data))
             elif kind is FrameKind.READY:
-                child.is_ready = True
+                child.ready()
                 self._failures = 0
             elif kind is FrameKind.FAILED:
                 child.failure = data.decode()
@@ -209,30 +209,38 @@ class ProcessPool:
     # Jobs
 
     def _hand_out(self) -> None:
-        idle = [child for child in self._children if child.is_idle]
-        while idle and self._inbox:
-            try:
+        with suppress(IndexError):  # the dispatcher took back what is left
+            while self._inbox:
+                child = next((child for child in self._children if child.is_idle), None)
+                if child is None and (len(self._children) == self.size or time.monotonic() < self._again_at):
+                    break
                 job = self._inbox.popleft()
-            except IndexError:  # the dispatcher took it back
-                return
-            if job.order is not None:
-                job.ending = Ending.RELEASE  # cancelled before it began: it ends where its lease ends
+                ticket = self._ticket_for(job)
+                if ticket is None:
+                    self._finish(job)
+                elif child is not None or (child := self._new_child()) is not None:
+                    child.give(job, ticket)
+                else:
+                    self._inbox.appendleft(job)
+        if not self._children and time.monotonic() < self._again_at:
+            for job in self.take_back():
+                self._hold(job)
                 self._finish(job)
-                continue
+
+    def _ticket_for(self, job: Job) -> Ticket | None:
+        """Return what a process needs to find the job's handler; None: the job has an ending instead."""
+        if job.order is not None:
+            job.ending = Ending.RELEASE  # cancelled before it began: it ends where its lease ends
+            return None
+        known = self._tickets.get(job.name)
+        if known is None or known[0] is not job.handler:
             try:
-                ticket = self._ticket_of(job)
+                known = self._tickets[job.name] = job.handler, ticket_for(job.handler)
             except Exception as error:
                 logger.error("%s", error)  # noqa: TRY400 - it says it all
-                self._hold(job, str(error))
-                continue
-            idle.pop().give(job, ticket)
-
-    def _ticket_of(self, job: Job) -> Ticket:
-        handler = job.handler
-        ticket = self._tickets.get(job.name)
-        if ticket is None or ticket[0] is not handler:
-            ticket = self._tickets[job.name] = handler, ticket_for(handler)
-        return ticket[1]
+                job.ending, job.reason = Ending.HOLD, str(error)
+                return None
+        return known[1]
 
     def _interrupt(self, job: Job) -> None:
         for child in self._children:
@@ -246,9 +254,8 @@ class ProcessPool:
             job.ending = Ending(ending)
             self._finish(job)
 
-    def _hold(self, job: Job, reason: str) -> None:
-        job.ending, job.reason, job.report = Ending.HOLD, reason, b""
-        self._finish(job)
+    def _hold(self, job: Job) -> None:
+        job.ending, job.reason = Ending.HOLD, f"no process can be started: {self._trouble}"
 
     def _finish(self, job: Job) -> None:
         self._given_twice.discard(job)
@@ -260,22 +267,16 @@ class ProcessPool:
 
     # Processes
 
-    def _start_more(self) -> None:
-        wanted = len(self._inbox) - sum(not child.is_ready for child in self._children)
-        for _ in range(min(wanted, self.size - len(self._children))):
-            if time.monotonic() < self._again_at:
-                break
-            self._started += 1
-            try:
-                child = Child(f"worker-process-{self._started}", self._settings)
-            except (OSError, RuntimeError) as error:
-                self._failed_to_start(str(error))
-            else:
-                self._children.append(child)
-                self._selector.register(child.line, selectors.EVENT_READ, child)
-        if not self._children:
-            for job in self.take_back():
-                self._hold(job, f"no process can be started: {self._trouble}")
+    def _new_child(self) -> Child | None:
+        self._started += 1
+        try:
+            child = Child(f"worker-process-{self._started}", self._settings, time.monotonic() + _STARTS_WITHIN_S)
+        except (OSError, RuntimeError) as error:
+            self._failed_to_start(str(error))
+            return None
+        self._children.append(child)
+        self._selector.register(child.line, selectors.EVENT_READ, child)
+        return child
 
     def _failed_to_start(self, reason: str) -> None:
         wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** min(self._failures, 30))
@@ -287,12 +288,12 @@ class ProcessPool:
         if self._is_hurried:
             child.kill()
         elif self._is_closing and not child.is_closing:
-            if child.is_idle:
+            if child.job is None:
                 child.close(now + SERVICES_END_S)
-            elif child.job is None or child.job.is_abandoned:
+            elif child.job.is_abandoned:
                 child.kill()
         if now >= child.kill_at:
-            if child.is_closing:
+            if child.is_closing or not child.is_ready:
                 child.kill()
             else:
                 child.kill_soon(now)
@@ -302,29 +303,31 @@ class ProcessPool:
     def _bury(self, child: Child) -> None:
         self._selector.unregister(child.line)
         self._children.remove(child)
-        code, order, has_begun = child.bury(), child.order, child.has_begun
-        stack = child.last_words()
-        job = child.end_job()
-        died = ProcessDiedError(code)
+        died, order, has_begun = ProcessDiedError(child.bury()), child.order, child.has_begun
+        stack, job = child.last_words(), child.end_job()
+        if not (child.is_ready or self._is_closing):
+            is_late = child.is_closing
+            self._failed_to_start(f"not ready in {_STARTS_WITHIN_S:g} s" if is_late else child.failure or str(died))
+        elif job is None and not child.is_closing:
+            logger.warning("process %s died between tasks; another takes its place: %s", child.name, died)
         if job is None:
-            if child.is_closing:
-                return
-            if not child.is_ready:
-                self._failed_to_start(child.failure or str(died))
-            else:
-                logger.warning("process %s died between tasks; another takes its place: %s", child.name, died)
-        elif job.is_abandoned or self._is_hurried:
+            return
+        if job.is_abandoned or self._is_hurried:
             job.ending = Ending.RELEASE
-            self._finish(job)
+        elif not child.is_ready:
+            self._hold(job)
         elif not has_begun and job not in self._given_twice:
             self._given_twice.add(job)
             self._inbox.appendleft(job)
+            return
         else:
             job.has_begun, job.order = True, order
             # In a thread of its own: on_error is the user's, and may take its time.
             threading.Thread(
                 target=self._judge, args=(job, died, stack), name="worker-process-verdict", daemon=True
             ).start()
+            return
+        self._finish(job)
 
     def _judge(self, job: Job, died: ProcessDiedError, stack: str | None) -> None:
         self._execution.died(job, died, stack)
