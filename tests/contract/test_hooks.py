@@ -35,6 +35,7 @@ from singleton_service.background.worker import (
     on_worker_stop,
     task_scope,
 )
+from singleton_service.exceptions import CircuitOpenError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -217,6 +218,26 @@ def test_hooks_tell_of_time_limits_cancels_and_payloads_that_do_not_fit(
     assert isinstance(ends["stuck"].error, TaskTimeoutError)
     assert "number" in str(ends["typed"].error)
     assert ends["cancelled"].error is None
+
+
+def test_hooks_tell_of_an_attempt_that_a_circuit_breaker_refused(
+    queue: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[Any] = []
+    after_task(lambda end: seen.append((end.task.attempt, end.status, end.error)))
+    on_task_failure(lambda end: seen.append("failed"))
+
+    def pay(_payload: dict[str, Any]) -> str:
+        if not seen:
+            raise CircuitOpenError("Payments.breaker", 1, "ConnectionError")
+        return "paid"
+
+    queue.register_handler("pay", pay)
+    WorkerService.start_workers(1)
+    assert result(queue, queue.enqueue_task("pay")) == "paid"
+    WorkerService.stop_workers()
+    assert seen == [(1, TaskStatus.PENDING, None), (1, TaskStatus.COMPLETED, None)]
+    assert "can't be dealt with" not in caplog.text
 
 
 # A resource for each thread

@@ -43,6 +43,7 @@ _STATUS = {
     Ending.RETRY: TaskStatus.RETRYING,
     Ending.BURY: TaskStatus.FAILED,
     Ending.RELEASE: TaskStatus.CANCELLED,
+    Ending.HOLD: TaskStatus.PENDING,
 }
 
 
@@ -52,7 +53,7 @@ class TaskEnd:
 
     Attributes:
         task: the task and its attempt.
-        status: COMPLETED, RETRYING, FAILED (for good) or CANCELLED.
+        status: COMPLETED, RETRYING, FAILED (for good), CANCELLED, or PENDING: held, since a circuit breaker refused it.
         result: what the handler returned; None unless it completed.
         error: what the attempt failed with; None unless it failed.
         run_seconds: how long the handler took, its scopes included.
