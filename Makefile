@@ -31,7 +31,7 @@ help: ## List these doors
 run: $(RUNNABLE) ## Run the main job: real work on the photographs and prose in examples/data
 	@$(BIN)/python examples/main.py $(ARGS)
 
-api: $(FULL) ## Serve the FastAPI example on http://127.0.0.1:8000 (Ctrl-C ends it)
+api: $(RUNNABLE) ## Serve the FastAPI example on http://127.0.0.1:8000 (Ctrl-C ends it)
 	@$(BIN)/python examples/fastapi_worker_api.py $(ARGS)
 
 test: $(FULL) ## Run the tests
