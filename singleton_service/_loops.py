@@ -188,7 +188,9 @@ class _Errand:
         """Cancel what still runs; nothing if it is finished."""
         if self.finished.is_set():
             return
-        self._begun.acquire(blocking=False)
+        if self._begun.acquire(blocking=False):
+            # It never begins: closed here, it does not complain that nobody awaited it.
+            getattr(self._awaitable, "close", lambda: None)()
         try:
             self._loop.call_soon_threadsafe(self._cancel)
         except RuntimeError:

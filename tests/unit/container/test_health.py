@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import threading
-from typing import TYPE_CHECKING
+import warnings
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from singleton_service import health, health_async, start
+from singleton_service import health, health_async, running, start
 
 if TYPE_CHECKING:
     from .conftest import Workshop
@@ -128,3 +130,26 @@ def test_a_health_check_from_another_thread_asks_a_service_on_its_loop(workshop:
         assert len(set(loops)) == 1
 
     asyncio.run(main())
+
+
+def test_a_ping_that_its_blocked_loop_never_begins_is_given_up_in_silence(workshop: Workshop) -> None:
+    """Who asks again and again, as workers do, would have a warning of a coroutine that was never awaited each time."""
+
+    async def ping() -> bool:
+        return True
+
+    service = workshop.service("Service", ping=ping, is_async=True)
+    answers: list[Any] = []
+
+    async def main() -> None:
+        async with running(service):
+            asking = threading.Thread(target=lambda: answers.extend(health(service, timeout=0.05)))
+            asking.start()
+            asking.join(PATIENCE_S)  # on the loop, which it blocks
+
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        asyncio.run(main())
+        gc.collect()
+    assert [answer["error"] for answer in answers] == ["TimeoutError: took longer than 0.05 s"]
+    assert not warned
