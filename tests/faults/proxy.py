@@ -29,11 +29,13 @@ class Proxy:
     Attributes:
         bites: how often each fault struck, for scenarios that must know that it did.
         seen: how often each request was handed on.
+        connections: how many there have been.
     """
 
     def __init__(self, host: str, port: int) -> None:
         self.bites: Counter[str] = Counter()
         self.seen: Counter[str] = Counter()
+        self.connections = 0
         self.port = 0
         self._server = (host, port)
         self._requests = Requests()
@@ -124,6 +126,7 @@ class Proxy:
             await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         with contextlib.suppress(asyncio.CancelledError):
             await _Line(self, reader, writer).run()
 

@@ -21,7 +21,7 @@ from .journal import Journals, now_s
 from .producer import Order
 from .proxy import Proxy
 from .servers import EmbeddedServer, PlainServer, wait_for
-from .timeline import longest_stall_s, picture
+from .timeline import MARGIN_S, picture, stalls
 from .worker import Crew
 
 if TYPE_CHECKING:
@@ -32,10 +32,9 @@ _HOME = Path(os.path.abspath(__file__)).parents[2]  # noqa: PTH100 - resolve() w
 # What a worker says of an end that did not count.
 REFUSED = "its outcome was refused"
 # Figures that the page of results sums up.
-READY_AGAIN, LONGEST_STALL, LONGEST_FAULT = "ready again after s", "longest stall s", "longest fault s"
-STALL_ALLOWED = "stall allowed s"
+READY_AGAIN = "ready again after s"
+LONGEST_STALL, FAULT_MEANWHILE, STALL_ALLOWED = "longest stall s", "fault meanwhile s", "stall allowed s"
 _BEATS_PER_LEASE = 5
-_STALL_MARGIN_S = 1.0
 _DRAIN_S = 60.0
 
 
@@ -314,22 +313,21 @@ class Rig:
         self.report.broken += [sentence for kind, sentence in verdict.faults().items() if kind not in bears]
         return verdict
 
-    def watch_stalls(self, extra_s: float = 0.0) -> None:
-        """See that work went on: no stall longer than the fault itself and a second.
-
-        Args:
-            extra_s: what else a stall may take, where the scenario says why.
-        """
+    def watch_stalls(self) -> None:
+        """See that work went on: no stall longer than the fault itself and a second."""
         ends = [entry.at_s for entry in self.journals.entries("end")]
         given = [entry.at_s for entry in self.journals.entries("ack", "unknown")]
-        stall_s = longest_stall_s(ends, min(ends), min(max(ends), max(given)))
-        fault_s = max((fault.seconds for fault in self.faults), default=0.0)
-        self.figure(LONGEST_STALL, stall_s)
-        self.figure(LONGEST_FAULT, fault_s)
+        faults = [(fault.began_s, fault.ended_s) for fault in self.faults]
+        found = stalls(ends, min(ends), min(max(ends), max(given)), faults)
+        longest = max(found, key=lambda stall: stall.seconds)
+        self.figure(LONGEST_STALL, longest.seconds)
+        self.figure(FAULT_MEANWHILE, longest.fault_s)
+        self.figure(STALL_ALLOWED, longest.fault_s + MARGIN_S)
         self.report.picture = picture(ends)
-        limit_s = fault_s + _STALL_MARGIN_S + extra_s
-        self.figure(STALL_ALLOWED, limit_s)
-        self.check(stall_s <= limit_s, f"a stall of {stall_s:.2f} s, longer than {limit_s:.2f} s: no task ended")
+        for stall in found:
+            limit_s = stall.fault_s + MARGIN_S
+            sentence = f"a stall of {stall.seconds:.2f} s, longer than {limit_s:.2f} s: no task ended"
+            self.check(stall.seconds <= limit_s, sentence)
 
     def output(self) -> str:
         """Return what all programs said, the end of it."""

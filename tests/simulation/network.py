@@ -247,6 +247,12 @@ class Connection:
         self._read_timeout_s = read_timeout_s
         self._waiting = Waiting(network.stage)
         self._answers: deque[Any] = deque()
+        # Of its socket the package sets the timeout, and waits for bytes on it (see standing_in).
+        self._sock = self
+
+    def settimeout(self, timeout_s: float) -> None:
+        """Be as patient as that from now on."""
+        self._read_timeout_s = timeout_s
 
     def connect(self) -> None:
         """Connect; that is quick."""
@@ -276,10 +282,10 @@ class Connection:
             self.on_answer()
 
     def can_read(self, timeout: float = 0) -> bool:
-        """Whether an answer, or the end of the line, is there."""
-        return bool(self._answers)
+        """Whether an answer, or the end of the line, is there within *timeout*."""
+        return self._waiting.until(lambda: self._answers, timeout)
 
-    def read_response(self, *, disable_decoding: bool) -> Any:
+    def read_response(self, *, disable_decoding: bool, disconnect_on_error: bool = True) -> Any:
         """Wait for the next answer.
 
         Raises:
@@ -300,6 +306,7 @@ class SimulatedEngine:
 
     url = display_url = "redis://simulated"
     is_embedded = False
+    may_fall_silent = True
 
     def __init__(self, network: Network) -> None:
         self._network = network

@@ -10,7 +10,17 @@ from queue import Empty
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from singleton_service.background.task_queue import client, consuming, heartbeat, ids, leases, outage, requests
+from singleton_service.background.task_queue import (
+    client,
+    consuming,
+    heartbeat,
+    ids,
+    leases,
+    link,
+    outage,
+    pulse,
+    requests,
+)
 from singleton_service.background.worker import crew, dispatcher, execution, pool, seat, time_limits, wakeup
 
 if TYPE_CHECKING:
@@ -20,7 +30,20 @@ if TYPE_CHECKING:
     from .network import Connection
     from .stage import Actor, Stage
 
-_ASK_THE_TIME = (client, consuming, heartbeat, ids, requests, dispatcher, pool, execution, time_limits, wakeup)
+_ASK_THE_TIME = (
+    client,
+    consuming,
+    heartbeat,
+    ids,
+    link,
+    pulse,
+    requests,
+    dispatcher,
+    pool,
+    execution,
+    time_limits,
+    wakeup,
+)
 
 
 class Waiting:
@@ -242,6 +265,7 @@ def standing_in(stage: Stage, chance: random.Random) -> Iterator[None]:
         (seat, "_throw", stage.throw),
         (pool, "SimpleQueue", of_stage(Inbox)),
         (wakeup, "Bell", of_stage(Bell)),
+        (link.Link, "_has_bytes", lambda self, timeout_s: self._connection.can_read(timeout_s)),
         (ids, "os", noise),
         (outage, "random", chance),
     ]

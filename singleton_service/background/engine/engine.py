@@ -67,6 +67,11 @@ class Engine:
         """Whether the server is ours, shared by the programs of one data directory."""
         return self._embedded is not None
 
+    @property
+    def may_fall_silent(self) -> bool:
+        """Whether a connection may die without a word, as over any network; through a socket file none does."""
+        return not self.url.startswith("unix:")
+
     def connection(self, read_timeout_s: float = _READ_TIMEOUT_S) -> AbstractConnection:
         """Return a new connection, the caller's to connect and to disconnect.
 

@@ -13,6 +13,7 @@ from .keys import queues_key
 from .link import Link
 from .outage import Outage, backoff_s
 from .protocol import PROTOCOL_VERSION, Limits, Protocol
+from .pulse import Pulse
 from .scripts import load_scripts
 from .worker_ids import new_worker_id
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _LAST_ATTEMPT_S = 0.9
 _CALLER_READ_TIMEOUT_S = 1.0
 _LONGEST_BLOCK_S = 10.0
+_OVERDUE_S = 1.0
+_LOOK_EVERY_S = 0.5
 _MOST_PROTOCOLS = 1000
 
 
@@ -59,6 +62,7 @@ class QueueClient:
         self._local = threading.local()
         self._links_lock = threading.Lock()
         self._links: weakref.WeakSet[Link] = weakref.WeakSet()
+        self._pulse = Pulse(engine) if engine.may_fall_silent else None
 
     def protocol(self, queue: str) -> Protocol:
         """Return the protocol of a queue."""
@@ -100,11 +104,22 @@ class QueueClient:
         except AttributeError:
             link = self._local.blocking_link = self.new_link(_LONGEST_BLOCK_S + 5)
         block_s = max(0.001, min(timeout_s, _LONGEST_BLOCK_S))  # 0 would be for ever
-        link.call(b"BLPOP", *(self.protocol(queue).keys.wake for queue in queues), f"{block_s:.3f}")
+        if link.is_outlived:
+            link.close()
+        is_over = False
+        try:
+            link.send(b"BLPOP", *(self.protocol(queue).keys.wake for queue in queues), f"{block_s:.3f}")
+            if _is_answered(link, block_s):
+                link.receive()
+                is_over = True
+        finally:
+            if not is_over:
+                # Its answer may still come; and a token may be lost with it, so there may be work.
+                link.close()
 
     def new_link(self, read_timeout_s: float) -> Link:
         """Make a connection of one's own; closed with the client at the latest."""
-        link = Link(self.engine, self.scripts, read_timeout_s)
+        link = Link(self.engine, self.scripts, read_timeout_s, self._pulse)
         with self._links_lock:
             self._links.add(link)
         return link
@@ -252,3 +267,12 @@ class QueueClient:
         for link in links:
             link.close()
         self.engine.close()
+
+
+def _is_answered(link: Link, block_s: float) -> bool:
+    """Wait for the answer to what blocks so long on the server; False when it is overdue or the connection dead."""
+    overdue_at = time.monotonic() + block_s + _OVERDUE_S
+    while not link.has_reply(_LOOK_EVERY_S):
+        if link.is_outlived or time.monotonic() > overdue_at:
+            return False
+    return True

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from .codec import encode_error
 from .errors import QueueUnavailableError, TaskQueueError
 from .leases import Leases
+from .outage import backoff_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -103,19 +104,25 @@ class Heartbeat:
     def _beat_on(self) -> None:
         interval_s = min(self._client.limits.lease_ms / 1000 / _BEATS_PER_LEASE, _LONGEST_INTERVAL_S)
         link = self._client.new_link(_HEARTBEAT_READ_TIMEOUT_S)
+        failures = 0
         try:
             while not self._stopping.is_set():
                 self._hurry.clear()
+                wait_s = interval_s
                 try:
                     self._beat(link)
                     self._client.outage.over()
+                    failures = 0
                 except QueueUnavailableError as error:
                     self._client.outage.noticed(error)
                     self._silent.clear()
+                    # The next may find a good connection at once, and the leases end all the while.
+                    wait_s = min(interval_s, backoff_s(failures))
+                    failures += 1
                 except Exception:
                     # The leases of every task of this process hang on this thread.
                     logger.exception("heartbeat failed; trying again")
-                self._hurry.wait(min([interval_s, *self._until_grace_ends_s()]))
+                self._hurry.wait(min([wait_s, *self._until_grace_ends_s()]))
         finally:
             link.close()
 

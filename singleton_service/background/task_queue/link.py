@@ -6,6 +6,8 @@ Holding it, and packing commands at once, costs about half of what a pooled redi
 from __future__ import annotations
 
 import re
+import select
+import time
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import (
@@ -24,12 +26,14 @@ from singleton_service.background.engine import EngineError
 
 from .errors import ProtocolVersionError, QueueUnavailableError, TaskQueueError
 from .protocol import PROTOCOL_VERSION
+from .pulse import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from singleton_service.background.engine import Engine
 
+    from .pulse import Pulse
     from .scripts import Scripts
 
     Command = tuple[bytes | str | int, ...]
@@ -38,26 +42,43 @@ if TYPE_CHECKING:
 # cuts the word off; the others come with it.
 _FULL_OR_AWAY = (OutOfMemoryError, ReadOnlyError, ClusterDownError, TryAgainError)
 _FULL_OR_AWAY_WORDS = ("BUSY", "LOADING", "MISCONF", "NOREPLICAS", "OOM")
-# They speak of what this connection wrote just before.
+# They speak of what this connection wrote just before, and wait for it on the server.
 _ABOUT_THE_LAST_WRITE = (b"WAIT", b"WAITAOF")
 # What our scripts answer where a newer version has made a queue its own: the number, and a key with the queue's name.
 _NEWER_PROTOCOL = re.compile(r"NEWPROTOCOL (\d+) .*\{(.*)\}")
 _GONE = (RedisConnectionError, RedisTimeoutError, EngineError, OSError)
 
+_LOOK_EVERY_S = 0.1
+_PATIENCE_GROWS_BY = 4
+
 
 class Link:
     """One held connection. Not thread-safe: each thread has its own.
 
-    A connection that failed is closed and opened anew by the next call. Nothing is sent twice by itself: whether
-    a command may be repeated is the caller's to know.
+    A connection that failed, or is silent where a fresh one is answered, is closed and opened anew by the next call.
+    Nothing is sent twice by itself: whether a command may be repeated is the caller's to know.
 
     Attributes:
         openings: how often it was connected; another number is another connection.
     """
 
-    def __init__(self, engine: Engine, scripts: Scripts, read_timeout_s: float = 5.0) -> None:
+    def __init__(
+        self, engine: Engine, scripts: Scripts, read_timeout_s: float = 5.0, pulse: Pulse | None = None
+    ) -> None:
+        """Make one; it connects when it is first used.
+
+        Args:
+            engine: where the server is.
+            scripts: whose texts it may be asked for.
+            read_timeout_s: how long the server may be silent.
+            pulse: what tells earlier that it is not the server that is silent; without it nothing does.
+        """
         self._engine = engine
         self._scripts = scripts
+        self._read_timeout_s = read_timeout_s
+        self._pulse = pulse
+        self._generation = 0
+        self._patience_s = self._first_patience_s = min(PATIENCE_S, read_timeout_s)
         # Any: redis-py's connections are typed only in part.
         self._connection: Any = engine.connection(read_timeout_s)
         self._is_open = False
@@ -66,7 +87,20 @@ class Link:
     @property
     def is_open(self) -> bool:
         """Whether it is connected, as far as we know."""
-        return self._is_open
+        return self._is_open and not self.is_outlived
+
+    @property
+    def is_outlived(self) -> bool:
+        """Whether a connection was found dead since this one was opened. `run` replaces it, who waits on it must."""
+        return self._is_open and self._pulse is not None and self._generation != self._pulse.generation
+
+    def is_dead(self) -> bool:
+        """Find out, after PATIENCE_S without an answer that is due, whether the server answers all but this one."""
+        pulse = self._pulse
+        if pulse is None or not pulse.outlives(self._generation) or self._has_bytes(_LOOK_EVERY_S):
+            return False
+        pulse.bury(self._generation)
+        return True
 
     def call(self, *command: bytes | str | int) -> Any:
         """Send one command and return its reply."""
@@ -123,6 +157,9 @@ class Link:
 
     def has_reply(self, timeout_s: float = 0) -> bool:
         """Whether `receive` would return at once."""
+        if not self._is_open:
+            # redis-py would open another one, on which nothing was asked.
+            raise self._unavailable("the connection was closed")
         try:
             return bool(self._connection.can_read(timeout_s))
         except _GONE as error:
@@ -136,8 +173,7 @@ class Link:
         except _GONE as error:
             self.close()
             raise self._gone(error) from error
-        # redis-py has no public name for it.
-        return int(self._connection._sock.fileno())
+        return int(self._socket().fileno())
 
     def close(self) -> None:
         """Close the connection; the next call opens it anew."""
@@ -147,21 +183,71 @@ class Link:
     def _open(self) -> None:
         # Always by connect(): that is where an embedded server that died is brought back.
         if not self._is_open:
+            generation = 0 if self._pulse is None else self._pulse.generation
             self._connection.connect()
+            self._generation = generation
             self._is_open = True
             self.openings += 1
 
     def _exchange(self, commands: Sequence[Command]) -> list[Any]:
+        if self.is_outlived:
+            self.close()
         self._open()
         connection = self._connection
         connection.send_packed_command(connection.pack_commands(commands))
-        replies: list[Any] = []
-        for _ in commands:
-            try:
-                replies.append(connection.read_response(disable_decoding=True))
-            except ResponseError as error:
-                replies.append(error)
+        if self._pulse is None:
+            return [self._reply(command) for command in commands]
+        # For what was sent, and for whoever waits on it, a connection has its whole time; this is for reading alone.
+        socket = self._socket()
+        socket.settimeout(self._patience_s)
+        replies = [self._reply(command) for command in commands]
+        socket.settimeout(self._read_timeout_s)
+        self._patience_s = self._first_patience_s
         return replies
+
+    def _reply(self, command: Command) -> Any:
+        """Read one reply; a refusal is one."""
+        while True:
+            try:
+                # Left connected by a timeout, it goes on where it was.
+                return self._connection.read_response(disable_decoding=True, disconnect_on_error=False)
+            except ResponseError as error:
+                return error
+            except RedisTimeoutError:
+                if self._pulse is None:
+                    raise
+                self._bear_silence(may_doubt=command[0] not in _ABOUT_THE_LAST_WRITE)
+
+    def _bear_silence(self, *, may_doubt: bool) -> None:
+        """Wait until something comes, a single byte, after nothing has come for as long as patience lasts.
+
+        Raises:
+            QueueUnavailableError: the connection is dead.
+            RedisTimeoutError: the server is silent for too long.
+        """
+        gives_up_at = time.monotonic() + self._read_timeout_s - self._patience_s
+        while time.monotonic() < gives_up_at:
+            if may_doubt and self.is_dead():
+                # Should it be the way there that is slow, the next try has more time.
+                self._patience_s = min(self._patience_s * _PATIENCE_GROWS_BY, self._read_timeout_s)
+                reason = "a connection fell silent, while the server answers others"
+                raise self._unavailable(reason, "Another is opened by itself.")
+            if self._has_bytes(_LOOK_EVERY_S):
+                return
+        raise RedisTimeoutError(f"no answer within {self._read_timeout_s:g} s")
+
+    def _has_bytes(self, timeout_s: float) -> bool:
+        # Not by can_read(), for which half an answer that came long ago is as good.
+        poll = select.poll()
+        poll.register(self._socket().fileno(), select.POLLIN)
+        return bool(poll.poll(timeout_s * 1000))
+
+    def _socket(self) -> Any:
+        # redis-py has no public name for it.
+        socket = self._connection._sock
+        if socket is None:
+            raise RedisConnectionError("the connection was closed")
+        return socket
 
     def _with_text(self, command: Command) -> Command:
         if command[0] != b"EVALSHA":

@@ -1,7 +1,8 @@
 """Telling those who wait how their tasks fare, without polling: one subscription per process, and a mark per task.
 
 Everything may be lost: a message, a mark, a connection. So each task that is waited for is asked about after the
-subscription stands, after a reconnect, and every five seconds; all those of a queue in one request.
+subscription stands, after a reconnect, and every five seconds; all those of a queue in one request. Every second the
+subscription itself is asked whether it still stands.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from .bell import Bell
 from .errors import QueueUnavailableError, TaskQueueError, stopped_meanwhile
 from .outage import backoff_s
+from .pulse import PATIENCE_S
 from .scripts import MAX_BATCH
 
 if TYPE_CHECKING:
@@ -28,8 +30,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger("singleton_service.task_queue")
 
 LOOK_ANYWAY_S = 5.0
+_ASK_AFTER_S = 1.0
 _READ_TIMEOUT_S = 2.0
 _LONGEST_SILENCE_S = 60.0
+_A_MOMENT_S = 0.1
 _END, _PROGRESS, _NOTHING = b"e", b"p", b"n"
 
 
@@ -54,6 +58,7 @@ class EndingWatch:
         self._subscribed: set[str] = set()
         self._marked: dict[Key, bytes] = {}
         self._next_look_at = 0.0
+        self._heard_at = 0.0
         self._unanswered_since: float | None = None
 
     @property
@@ -144,11 +149,12 @@ class EndingWatch:
             self._asked.add(queue)
         if time.monotonic() >= self._next_look_at:
             self._look_anyway()
+        self._see_that_it_stands()
         with self._lock:
             due = [key for key in self._stale if key[0] in self._subscribed]
             self._stale.difference_update(due)
         self._mark(due)
-        left_s = self._next_look_at - time.monotonic() if self._waiting else _LONGEST_SILENCE_S
+        left_s = self._until_next_look_s()
         if any(queue in self._subscribed for queue, _ in list(self._stale)):
             # Somebody left while the mark was made.
             left_s = 0.0
@@ -158,16 +164,28 @@ class EndingWatch:
                 self._hear()
 
     def _look_anyway(self) -> None:
-        """Ask about everybody's task, and whether the subscription still stands."""
-        now = time.monotonic()
-        since = self._unanswered_since
-        if since is not None and now - since > _READ_TIMEOUT_S and not self._ear.has_reply():
-            raise QueueUnavailableError(self._client.engine.display_url, "a subscription is not answered any more")
+        """Ask about everybody's task."""
         with self._lock:
             self._stale |= self._waiting.keys()
-        if self._waiting and self._asked:
+        self._next_look_at = time.monotonic() + LOOK_ANYWAY_S
+
+    def _see_that_it_stands(self) -> None:
+        """Ask whether the subscription still stands, or whether that question is answered."""
+        now, since = time.monotonic(), self._unanswered_since
+        if since is None and self._waiting and self._asked and now - self._heard_at >= _ASK_AFTER_S:
             self._ask(b"PING")
-        self._next_look_at = now + LOOK_ANYWAY_S
+        unanswered_s = 0.0 if since is None or self._ear.has_reply() else now - since
+        is_deaf = unanswered_s > _READ_TIMEOUT_S or (unanswered_s >= PATIENCE_S and self._ear.is_dead())
+        if is_deaf or self._ear.is_outlived:
+            raise QueueUnavailableError(self._client.engine.display_url, "a subscription is not answered any more")
+
+    def _until_next_look_s(self) -> float:
+        now = time.monotonic()
+        if self._unanswered_since is not None:
+            return max(_A_MOMENT_S, self._unanswered_since + PATIENCE_S - now)
+        if not self._waiting:
+            return _LONGEST_SILENCE_S
+        return max(0.0, min(self._next_look_at, self._heard_at + _ASK_AFTER_S) - now)
 
     def _ask(self, *command: bytes) -> None:
         if self._unanswered_since is None:
@@ -176,6 +194,7 @@ class EndingWatch:
 
     def _hear(self) -> None:
         kind, subject, *rest = self._ear.receive()
+        self._heard_at = time.monotonic()
         self._unanswered_since = None
         if kind == b"pong":
             return

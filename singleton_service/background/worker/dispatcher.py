@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("singleton_service.worker")
 
-# Half-open connections are noticed by it, and until then this process does nothing.
+# A server that answers nobody for so long is taken for gone.
 _READ_TIMEOUT_S = 3.0
 _SUSPECT_LOOK_S = 2.0
 _LOOK_ABOVE_S = 0.01
@@ -187,6 +187,10 @@ class Dispatcher:
     def _sleep(self, now: float, room: int, stop_by: float | None) -> None:
         timeout_s = float("inf") if stop_by is None else max(_CUT_OFF_AGAIN_S, stop_by - now)
         if room > 0:
+            if self._wake_up.is_lost:
+                self._wake_up.disarm()
+                self._feeds.hope_all()
+                return
             self._wake_up.arm()
             timeout_s = min(timeout_s, self._feeds.wait_s(now))
         if self._in_hand.waiting:
@@ -348,6 +352,6 @@ class Dispatcher:
 
     def _hear(self, queue: str, beat: Beat) -> None:
         """Called by the heartbeat's thread."""
-        if beat.next_ms is not None or beat.cancelled:
+        if beat.next_ms is not None or beat.cancelled or self._wake_up.is_lost:
             self._beats.append((queue, beat))
             self.ring()

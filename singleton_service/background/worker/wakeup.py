@@ -36,12 +36,17 @@ class WakeUp:
             self._sleeping = False
             self._bell.ring()
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the pop under way is on a connection that died: a token may have gone with it."""
+        armed_at = self._armed_at
+        return armed_at is not None and (self._link.is_outlived or time.monotonic() - armed_at > _GIVEN_UP_AFTER_S)
+
     def arm(self) -> None:
         """Ask the server for a token, unless that is under way."""
-        if self._armed_at is not None and time.monotonic() - self._armed_at > _GIVEN_UP_AFTER_S:
-            # The answer is overdue: a half-open connection would sleep for ever.
-            self.disarm()
         if self._armed_at is None:
+            if self._link.is_outlived:
+                self._link.close()
             self._link.send(b"BLPOP", *self._queue_of, _BLOCK_S)
             self._armed_at = time.monotonic()
 

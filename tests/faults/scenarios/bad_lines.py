@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from tests.faults.rig import Rig
 
 _HANDED_BACK = "whose lease got lost on the way here"
-# How long an answer may take before a connection is given up.
-_OVERDUE_S = 3.0
 
 
 def enqueue_answers_lost(rig: Rig) -> None:
@@ -102,8 +100,7 @@ def half_open(rig: Rig) -> None:
     rig.drain()
     rig.bite("connections forgotten", line.bites["forgotten"], 10 * rig.size.rounds)
     rig.judge()
-    # Nobody can know before an answer is overdue.
-    rig.watch_stalls(extra_s=_OVERDUE_S)
+    rig.watch_stalls()
 
 
 def cut_and_slow(rig: Rig) -> None:

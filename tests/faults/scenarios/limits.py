@@ -28,10 +28,11 @@ def limits_under_kills(rig: Rig) -> None:
         victim = crew[n % len(crew)]
         seen += _watch(rig, 0.7)
         wait_for(lambda victim=victim: rig.begun_by(victim.who), "a task to hold")  # type: ignore[misc]
+        # The dead have the room until they are given up; so long the fault lasts.
         with rig.fault():
             victim.kill()
-        crew[n % len(crew)] = rig.workers(1)[0]
-        seen += _watch(rig, rig.size.recovery_s)
+            crew[n % len(crew)] = rig.workers(1)[0]
+            seen += _watch(rig, rig.size.recovery_s)
     rig.drain()
     most = max(running.total() for running in seen)
     most_per_key = max(number for running in seen for number in running.values())
@@ -44,8 +45,7 @@ def limits_under_kills(rig: Rig) -> None:
     rig.check(most <= _MOST, f"{most} tasks ran at once where {_MOST} may")
     rig.check(most_per_key <= _MOST_PER_KEY, f"{most_per_key} tasks of a key ran at once where {_MOST_PER_KEY} may")
     rig.judge()
-    # The dead have the room until they are given up.
-    rig.watch_stalls(rig.size.recovery_s)
+    rig.watch_stalls()
 
 
 def _watch(rig: Rig, seconds: float) -> list[Counter[str]]:

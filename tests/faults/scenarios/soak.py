@@ -31,7 +31,7 @@ def soak(rig: Rig) -> None:
     rig.figure("kinds of blows", len(set(fate.blows)))
     rig.bite("recovered tasks", rig.stats()["tasks_recovered"])
     rig.judge()
-    rig.watch_stalls(extra_s=2 * rig.size.recovery_s)
+    rig.watch_stalls()
 
 
 class _Fate:
@@ -127,7 +127,10 @@ class _Fate:
         self._server.admin.script_flush()
 
     def _pause_clients(self) -> None:
-        self._server.admin.execute_command("CLIENT", "PAUSE", self._rig.random.randrange(50, 800), "ALL")
+        pause_ms = self._rig.random.randrange(50, 800)
+        with self._rig.fault():
+            self._server.admin.execute_command("CLIENT", "PAUSE", pause_ms, "ALL")
+            self._rig.sleep(pause_ms / 1000)
 
     def _stop_server(self) -> None:
         with self._rig.fault():

@@ -22,6 +22,13 @@ def test_a_given_server_is_not_connected_to() -> None:
     engine.close()
 
 
+@pytest.mark.parametrize(
+    ("url", "may"), [("redis://127.0.0.1", True), ("rediss://example", True), ("unix:///run/redis.sock", False)]
+)
+def test_any_connection_may_fall_silent_but_one_through_a_socket_file(url: str, *, may: bool) -> None:
+    assert open_engine(Settings(redis_url=url)).may_fall_silent is may
+
+
 def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     def homeless() -> Path:
         raise RuntimeError("no home")
