@@ -24,6 +24,8 @@ class OneLineHandler(logging.Handler):
         """Print a record without breaking the progress bar."""
         lines = record.getMessage().strip().splitlines()
         text = lines[0] if len(lines) == 1 else f"{lines[0]} {lines[-1]}"
+        if record.exc_info and record.exc_info[1]:
+            text += f": {record.exc_info[1]}"
         console.print(f"  {text}", style="yellow", markup=False, soft_wrap=True)
 
 
