@@ -214,8 +214,12 @@ def test_an_open_circuit_holds_the_tasks_of_those_who_require_it_and_of_those_it
 
     charge = define(Payments, Payments.charge)
     queue.register_handler("other", lambda payload: "other")
+
+    async def careless_handler(_payload: dict[str, Any]) -> str:
+        return Payments.charge()
+
     # It does not say that it needs the service.
-    queue.register_handler("careless", lambda payload: Payments.charge())
+    queue.register_handler("careless", careless_handler)
     is_up.clear()
     WorkerService.start_workers(2)
     handles = [charge.perform_async() for _ in range(50)]
