@@ -46,6 +46,31 @@ def test_work_that_does_not_end_in_time_is_said(queue: Queue) -> None:
     assert WorkerService.wait_for_completion(timeout=30)
 
 
+def test_a_stop_amid_the_wait_is_no_completion(
+    queue: Queue, until: Callable[..., Any], in_thread: Callable[[Callable[[], Any]], threading.Thread]
+) -> None:
+    begun, is_over = threading.Event(), threading.Event()
+
+    def wait(_payload: dict[str, Any]) -> None:
+        begun.set()
+        is_over.wait(30)
+
+    queue.register_handler("wait", wait)
+    queue.enqueue_many(TaskRequest("wait") for _ in range(2))
+    WorkerService.start_workers(1)
+    answers: list[bool] = []
+    waiting = in_thread(lambda: answers.append(WorkerService.wait_for_completion()))
+    until(begun.is_set)
+    stopping = in_thread(lambda: WorkerService.stop_workers(timeout=30))
+    until(lambda: not WorkerService.health_check())  # while it drains, too
+    assert WorkerService.get_worker_stats()["busy_workers"] == 1
+    is_over.set()
+    stopping.join(30)
+    waiting.join(30)
+    assert answers == [False]
+    assert queue.get_queue_stats()["pending_tasks"] == 1
+
+
 def test_without_workers_and_in_paused_queues_there_is_nothing_to_wait_for(queue: Queue) -> None:
     queue.enqueue_task("count")
     assert WorkerService.wait_for_completion(timeout=30)

@@ -28,6 +28,7 @@ PAGES = (
     "retries",
     "schedule-tasks",
     "services-that-fail",
+    "stop-workers",
 )
 PROGRAMS = [
     pytest.param(*found, id=found[1])

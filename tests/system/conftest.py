@@ -31,9 +31,12 @@ class Workers:
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, threads: int = 4, timeout: float = 30) -> subprocess.Popen[bytes]:
+        return self.run("worker.py", threads, timeout)
+
+    def run(self, program: str, *arguments: float) -> subprocess.Popen[bytes]:
         with self.output.open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-W", "error", PROGRAMS / "worker.py", str(threads), str(timeout)],
+                [sys.executable, "-W", "error", PROGRAMS / program, *map(str, arguments)],
                 env=self._environment,
                 stdout=output,
                 stderr=output,

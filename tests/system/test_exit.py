@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from singleton_service.background.task_queue import TaskQueueService
     from tests.conftest import Surroundings
 
-SCRIPT = Path(__file__).with_name("programs") / "script.py"
+PROGRAMS = Path(__file__).with_name("programs")
 
 
-def start(surroundings: Surroundings, seconds: float) -> subprocess.Popen[str]:
+def start(surroundings: Surroundings, program: str, *arguments: float) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-W", "error", SCRIPT, str(seconds)],
+        [sys.executable, "-W", "error", PROGRAMS / program, *map(str, arguments)],
         env=surroundings.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -30,7 +30,7 @@ def start(surroundings: Surroundings, seconds: float) -> subprocess.Popen[str]:
 def test_a_script_waits_for_the_task_that_runs_and_says_so(
     queue: type[TaskQueueService], surroundings: Surroundings
 ) -> None:
-    out, err = start(surroundings, 0.5).communicate(timeout=60)
+    out, err = start(surroundings, "script.py", 0.5).communicate(timeout=60)
     assert out == "begin\nend\n"
     assert err == "waiting up to 30 s for 1 running tasks to end; Ctrl-C hands them back now\n"
     assert queue.get_queue_stats()["tasks_processed"] == 1
@@ -39,7 +39,7 @@ def test_a_script_waits_for_the_task_that_runs_and_says_so(
 def test_ctrl_c_at_the_end_hands_the_task_back_uncounted(
     queue: type[TaskQueueService], surroundings: Surroundings
 ) -> None:
-    process = start(surroundings, 60)
+    process = start(surroundings, "script.py", 60)
     assert process.stderr is not None
     assert "Ctrl-C hands them back" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
@@ -48,6 +48,28 @@ def test_ctrl_c_at_the_end_hands_the_task_back_uncounted(
     assert "Traceback" not in err
     assert "was handed back" in err
     (task,) = queue.list_tasks().tasks
+    assert (task.status, task.retry_count) == (TaskStatus.PENDING, 0)
+    stats = queue.get_queue_stats()
+    assert (stats["tasks_recovered"], stats["workers"]) == (0, 0)
+
+
+def test_a_second_ctrl_c_amid_a_stop_hands_back_and_leaves(
+    queue: type[TaskQueueService], surroundings: Surroundings
+) -> None:
+    task_id = queue.enqueue_task("sleep", {"seconds": 60})
+    process = start(surroundings, "until_empty.py")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begin\n"
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == "stopping\n"
+    process.send_signal(signal.SIGINT)
+
+    _, err = process.communicate(timeout=30)
+
+    assert process.returncode == -signal.SIGINT
+    assert "waiting up to" not in err, "the end of the process waits no more"
+    task = queue.get_task_status(task_id)
+    assert task is not None
     assert (task.status, task.retry_count) == (TaskStatus.PENDING, 0)
     stats = queue.get_queue_stats()
     assert (stats["tasks_recovered"], stats["workers"]) == (0, 0)

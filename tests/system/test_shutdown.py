@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -75,6 +76,50 @@ def test_a_handler_that_is_cut_off_cleans_up_before_its_task_begins_elsewhere(
         assert words == ["begin", "tidied", "begin"]
     tasks = [task for task_id in ids if (task := queue.get_task_status(task_id))]
     assert [(task.status, task.retry_count, task.errors) for task in tasks] == [(TaskStatus.RUNNING, 0, ())] * 2
+
+
+def test_services_are_closed_in_reverse_after_the_last_task(
+    queue: Queue, workers: Workers, until: Any, at_end: Callable[..., int]
+) -> None:
+    queue.enqueue_task("Post", {"n": 1, "seconds": 0.5})
+    worker = workers.run("needy_worker.py", 0)
+    until(lambda: workers.count("begin"))
+
+    worker.terminate()
+
+    assert at_end(worker) == 0
+    said = [" ".join(line.split()[:2]) for line in workers.lines()]
+    assert said[-4:] == ["begin 1", "end 1", "down Mail", "down Store"]
+    assert queue.get_queue_stats()["tasks_processed"] == 1
+
+
+def test_a_signal_that_comes_amid_the_start_ends_it_as_soon_as_that_is_done(
+    queue: Queue, workers: Workers, until: Any, at_end: Callable[..., int]
+) -> None:
+    queue.enqueue_task("Post", {"n": 1, "seconds": 0})
+    worker = workers.run("needy_worker.py", 1)
+    until(lambda: workers.count("starts"))
+
+    worker.terminate()
+
+    assert at_end(worker) == 0
+    assert "cut off 0" in workers.said()
+    assert workers.count("down") == {"Mail": 1, "Store": 1}
+
+
+def test_a_second_signal_breaks_off_a_start_that_hangs(
+    queue: Queue, workers: Workers, until: Any, at_end: Callable[..., int]
+) -> None:
+    queue.enqueue_task("Post", {"n": 1, "seconds": 0})
+    worker = workers.run("needy_worker.py", 60)
+    until(lambda: workers.count("starts"))
+
+    worker.terminate()
+    worker.send_signal(signal.SIGINT)  # of two alike the system may deliver one
+
+    assert at_end(worker) == -signal.SIGINT, "as Ctrl-C ends any program"
+    assert workers.count("down") == {"Store": 1}, "what had started is closed"
+    assert (queue.get_queue_stats()["pending_tasks"], queue.get_queue_stats()["tasks_retried"]) == (1, 0)
 
 
 def test_all_workers_are_listed_until_they_leave_or_their_lease_has_ended(

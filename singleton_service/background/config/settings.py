@@ -169,6 +169,14 @@ class Settings(BaseSettings):
         description="How often a worker asks the services that its handlers require whether they still answer. "
         "After a failed attempt it asks at once.",
     )
+    shutdown_seconds: float = Field(
+        default=30,
+        ge=0,
+        le=_CENTURY_S,
+        allow_inf_nan=False,
+        description="How long running tasks have to end when their worker is told to stop, unless the call that stops "
+        "it says otherwise. Then they are cut off, and run again elsewhere.",
+    )
     sample_handlers: bool = Field(
         default=True,
         description="Whether workers of a process that registered nothing bring sample handlers.",

@@ -44,6 +44,7 @@ class Crew:
         self.is_stopping = False
         self.gone = threading.Event()
         settings = client.settings
+        self.patience_s = settings.shutdown_seconds
         self._readiness = readiness
         execution = Execution(handlers, readiness, settings.retry_base_seconds, settings.retry_cap_seconds)
         self._dispatcher = Dispatcher(client, heartbeat, order, counters)

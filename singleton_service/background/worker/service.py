@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("singleton_service.worker")
 
 MAX_WORKERS = 1000
-_EXIT_TIMEOUT_S = 30
 _LOOK_EVERY_S = 0.05
 
 
@@ -63,8 +62,8 @@ class WorkerService(BaseService):
 
     @classmethod
     def shutdown(cls) -> None:
-        """Stop the workers; what runs then has 30 seconds."""
-        cls._stop(_EXIT_TIMEOUT_S)
+        """Stop the workers; what runs then has `TASKS_SHUTDOWN_SECONDS`."""
+        cls._stop(None)
 
     @classmethod
     def start_workers(cls, num_workers: int = 4, *, queues: Queues | None = None) -> None:
@@ -134,33 +133,45 @@ class WorkerService(BaseService):
             logger.info("Started %d worker threads", num_workers)
 
     @classmethod
-    def stop_workers(cls, timeout: float = 30) -> int:
+    def stop_workers(cls, timeout: float | None = None) -> int:
         """Stop taking tasks, let the running ones end, and return how many were cut off.
 
-        What has not ended after *timeout* seconds is interrupted as by a cancel, and its task handed back uncounted
-        when its handler has ended, so that no two run side by side. A handler that can't be interrupted within a second
-        goes on in its thread until it returns; its task is handed back all the same, and its late outcome is refused.
-        Later calls return 0 at once; workers can be started again.
+        What has not ended in time is interrupted as by a cancel, and its task handed back uncounted when its handler
+        has ended, so that no two run side by side. A handler that can't be interrupted within a second goes on in its
+        thread until it returns; its task is handed back all the same, and its late outcome is refused. Later calls
+        return 0 at once; workers can be started again.
 
         A handler may call it, too: it gets 0 at once, and the stop waits for the handler's own end.
+
+        Args:
+            timeout: seconds that running tasks have to end; None: `TASKS_SHUTDOWN_SECONDS`, 30 unless set.
 
         Raises:
             ValueError, TypeError: the timeout can't be one.
         """
-        timeout_s = check_delay("timeout", timeout)
+        timeout_s = _check_timeout(timeout)
         if cls._crew is not None and cls._crew.is_callers:
             threading.Thread(target=cls._stop, args=(timeout_s,), name="worker-stop", daemon=True).start()
             return 0
         return cls._stop(timeout_s)
 
     @classmethod
-    def _stop(cls, timeout_s: float) -> int:
+    def _stop(cls, timeout_s: float | None) -> int:
         cls._late_start.cancel()
         if cls._stop_asked is not None:
             cls._stop_asked.put(None)
         crew = cls._crew
         if crew is None:
             return 0
+        try:
+            return cls._end(crew, crew.patience_s if timeout_s is None else timeout_s)
+        except KeyboardInterrupt:
+            # Ctrl-C amid a stop: whoever wants to leave now shall, and nothing of it counts as a crash.
+            cls._end(crew, 0)
+            raise
+
+    @classmethod
+    def _end(cls, crew: Crew, timeout_s: float) -> int:
         cut_off = crew.stop(timeout_s)
         with cls._lock:
             if cls._crew is crew:
@@ -173,32 +184,50 @@ class WorkerService(BaseService):
         return cut_off
 
     @classmethod
-    def run_forever(cls, num_workers: int = 4, *, queues: Queues | None = None, timeout: float = 30) -> int:
+    def run_forever(cls, num_workers: int = 4, *, queues: Queues | None = None, timeout: float | None = None) -> int:
         """Start workers, unless they run, and serve until INT or TERM; return how many tasks were cut off.
 
         The first signal lets running tasks end, for *timeout* seconds; a second one cuts them off at once. Signal
         handlers are installed on the main thread only, and put back at the end.
+
+        Args:
+            num_workers: as for `start_workers`.
+            queues: as for `start_workers`.
+            timeout: as for `stop_workers`.
+
+        Raises:
+            ValueError, TypeError: an argument can't be used.
+            KeyboardInterrupt: a second signal came while services were still being started.
         """
-        check_delay("timeout", timeout)
+        timeout_s = _check_timeout(timeout)
         _check(num_workers, queues)
         # An Event's lock may be held by the very thread that a signal interrupts; a SimpleQueue can bear that.
         asked: SimpleQueue[int | None] = SimpleQueue()
         signals: list[int] = []
+        is_starting = True
 
         def on_signal(number: int) -> None:
             signals.append(number)
             asked.put(number)
-            if len(signals) > 1 and cls._crew is not None:
+            if len(signals) == 1:
+                return
+            if cls._crew is not None:
                 cls._crew.hurry()
+            elif is_starting:
+                # A service that hangs as it starts: there is nothing to hand back, and no other way out.
+                raise KeyboardInterrupt
 
         cls._stop_asked = asked
         with stopping_on_signals(on_signal):
-            cls.start_workers(num_workers, queues=queues)
-            number = asked.get()
-            cls._stop_asked = None
+            try:
+                cls.start_workers(num_workers, queues=queues)
+                is_starting = False
+                number = asked.get()
+            finally:
+                cls._stop_asked = None
             if number is not None:
                 logger.info("Received signal %d, shutting down workers...", number)
-            return cls._stop(timeout)
+            return cls._stop(timeout_s)
 
     @classmethod
     def wait_for_completion(cls, timeout: float | None = None) -> bool:
@@ -206,7 +235,7 @@ class WorkerService(BaseService):
 
         Nothing that could start now waits there, and nothing runs, here or in other processes. Delayed, retrying and
         held tasks are not waited for, nor is what lies in a paused queue. Without workers here there is nothing to
-        wait for: True. A handler that calls it waits for its own end.
+        wait for: True. When they are stopped meanwhile: False, at once. A handler that calls it waits for its own end.
 
         Args:
             timeout: seconds; None: as long as it takes.
@@ -215,33 +244,39 @@ class WorkerService(BaseService):
             QueueUnavailableError: the server is not there.
         """
         ends_at = None if timeout is None else time.monotonic() + check_delay("timeout", timeout)
-        while (crew := cls._crew) is not None:
+        crew = cls._crew
+        if crew is None:
+            return True
+        while not crew.gone.is_set():
             if not crew.busy and not any(map(_has_work, crew.order.names)):
                 return True
             left_s = _LOOK_EVERY_S if ends_at is None else min(_LOOK_EVERY_S, ends_at - time.monotonic())
             if left_s <= 0:
                 return False
             crew.gone.wait(left_s)
-        return True
+        # Not asked again: whoever stopped the services does not want them started for that.
+        return False
 
     @classmethod
-    def run_until_empty(cls, num_workers: int = 4, *, queues: Queues | None = None, timeout: float = 30) -> int:
+    def run_until_empty(
+        cls, num_workers: int = 4, *, queues: Queues | None = None, timeout: float | None = None
+    ) -> int:
         """Start workers, unless they run, until nothing is left to do as `wait_for_completion` says; then stop them.
 
-        For scripts, cron jobs and tests. Returns how many tasks were cut off by the stop, which waits for *timeout*
-        seconds: none, unless another process enqueued meanwhile.
+        For scripts, cron jobs and tests. Returns how many tasks were cut off by the stop, which waits as `stop_workers`
+        does: none, unless another process enqueued meanwhile.
 
         Raises:
             ValueError, TypeError: an argument can't be used.
             QueueUnavailableError: the server is not there.
         """
-        check_delay("timeout", timeout)
+        timeout_s = _check_timeout(timeout)
         TaskQueueService.server_url()  # without a server it ends here, instead of waiting for one
         cls.start_workers(num_workers, queues=queues)
         try:
             cls.wait_for_completion()
         finally:
-            cut_off = cls._stop(timeout)
+            cut_off = cls._stop(timeout_s)
         return cut_off
 
     @classmethod
@@ -327,11 +362,15 @@ def _stop_at_exit(pid: int) -> None:
     try:
         if crew.busy:
             logger.warning(
-                "waiting up to %d s for %d running tasks to end; Ctrl-C hands them back now", _EXIT_TIMEOUT_S, crew.busy
+                "waiting up to %g s for %d running tasks to end; Ctrl-C hands them back now", crew.patience_s, crew.busy
             )
-        WorkerService._stop(_EXIT_TIMEOUT_S)
+        WorkerService._stop(None)
     except KeyboardInterrupt:
         WorkerService._stop(0)
+
+
+def _check_timeout(timeout: float | None) -> float | None:
+    return None if timeout is None else check_delay("timeout", timeout)
 
 
 def _check(num_workers: object, queues: Queues | None) -> QueueOrder:
