@@ -21,7 +21,7 @@ import singleton_service
 from singleton_service.background.config import Settings
 from singleton_service.background.engine import open_engine
 from singleton_service.background.task_queue import TaskQueueService
-from singleton_service.background.worker import hooks, resources, scopes
+from singleton_service.background.worker import hooks, registering, resources, scopes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -179,12 +179,14 @@ def bare_workers() -> Iterator[None]:
         *(hooks.WORKER_START, hooks.WORKER_STOP, hooks.BEFORE_TASK, hooks.AFTER_TASK, hooks.TASK_FAILURE),
         *(resources.RESOURCES, scopes.SCOPES),
     ]
-    before = [list(things) for things in added]
+    before, modules = [list(things) for things in added], dict(registering.MODULES)
+    registering.MODULES.clear()
     for things in added:
         things.clear()
     yield
     for things, were in zip(added, before, strict=True):
         things[:] = were
+    registering.MODULES.update(modules)
 
 
 @contextmanager

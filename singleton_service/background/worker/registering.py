@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import FrameType
+
+# In the order in which they first registered something; as a dict, for there is no ordered set.
+MODULES: dict[str, None] = {}
 
 
 def register(known: list[Any], function: Callable[..., object], *, takes: Sequence[str]) -> None:
@@ -16,6 +21,7 @@ def register(known: list[Any], function: Callable[..., object], *, takes: Sequen
         TypeError: it can't be called with as many arguments as *takes* names.
     """
     check_call(function, takes)
+    note_module()
     definition = _definition(function)
     for n, earlier in enumerate(known):
         # A module that is reloaded, or run as __main__ and imported, defines the same function again.
@@ -23,6 +29,20 @@ def register(known: list[Any], function: Callable[..., object], *, takes: Sequen
             known[n] = function
             return
     known.append(function)
+
+
+def note_module() -> None:
+    """Note which module registers something now: other processes of the worker import it to have the same."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__package__") == __package__:
+        frame = frame.f_back
+    if frame is not None:
+        MODULES.setdefault(frame.f_globals.get("__name__", "__main__"))
+
+
+def modules() -> list[str]:
+    """Return the modules to import; the main one comes into another process by itself."""
+    return [name for name in MODULES if name not in {"__main__", "__mp_main__"}]
 
 
 def check_call(function: object, takes: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from .registering import check_call, place_of
+from .registering import check_call, note_module, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,6 +43,7 @@ class WorkerResource(Generic[T]):
             TypeError: what it makes is no context manager, as far as that can be seen now.
         """
         check_context_manager(open_one)
+        note_module()
         self._open = open_one
         self._name = place_of(open_one)
         self._trying = threading.Lock()

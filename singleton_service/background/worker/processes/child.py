@@ -16,6 +16,7 @@ from multiprocessing import util
 from typing import TYPE_CHECKING, Any
 
 from singleton_service.background.worker.execution import ON_THE_WAY
+from singleton_service.background.worker.registering import modules
 
 from .frames import TELL_WHERE, Kind, Line
 from .logs import levels
@@ -92,6 +93,7 @@ class Child:
             "retry_base_s": settings.retry_base_seconds,
             "retry_cap_s": settings.retry_cap_seconds,
             "check_s": settings.service_check_seconds,
+            "modules": modules(),
         }
         self.line.send(Kind.SETUP, pickle.dumps(setup))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextvars
 import ctypes
 import faulthandler
+import importlib
 import logging
 import multiprocessing.process
 import multiprocessing.spawn
@@ -86,6 +87,8 @@ class Inside:
             set_levels(setup["levels"])
             logging.root.addHandler(self._relay)
             _prepare(setup["preparation"])
+            for name in setup["modules"]:
+                importlib.import_module(name)
             readiness.prepare(self._handlers, setup["check_s"])
             self._execution = Execution(self._handlers, readiness, setup["retry_base_s"], setup["retry_cap_s"])
         except BaseException as error:
