@@ -1,6 +1,6 @@
 """A web application with all that background work can want: progress, errors, priorities, batches, kept results.
 
-    python examples/fastapi_tasks.py              # then, in another terminal:
+    python examples/fastapi_tasks.py [PORT]       # then, in another terminal:
     curl -X POST http://127.0.0.1:8000/process-data
     curl http://127.0.0.1:8000/task-progress/ID
     curl http://127.0.0.1:8000/calculation-result/ID
@@ -11,6 +11,7 @@ Open http://127.0.0.1:8000/docs to try all of it in a browser. What the tasks do
 from __future__ import annotations
 
 import secrets
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
@@ -247,4 +248,4 @@ def estimate(task: Task) -> datetime | None:
 
 if __name__ == "__main__":
     # This machine only: whoever reaches POST /tasks can run every task there is.
-    uvicorn.run(app, host="127.0.0.1", port=8000)
+    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]) if len(sys.argv) > 1 else 8000)

@@ -1,6 +1,6 @@
 """A web application that hands work to its own background workers.
 
-    python examples/fastapi_worker_api.py        # then, in another terminal:
+    python examples/fastapi_worker_api.py [PORT]  # then, in another terminal:
     curl -X POST http://127.0.0.1:8000/tasks -H 'content-type: application/json' \
          -d '{"name": "count_words", "payload": {"text": "to be or not to be"}}'
     curl http://127.0.0.1:8000/tasks/ID
@@ -12,6 +12,7 @@ application. Open http://127.0.0.1:8000/docs to try them in a browser.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import uvicorn
@@ -39,4 +40,4 @@ def count(text: str) -> dict[str, str]:
 
 if __name__ == "__main__":
     # This machine only: whoever reaches POST /tasks can run every task there is.
-    uvicorn.run(app, host="127.0.0.1", port=8000)
+    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]) if len(sys.argv) > 1 else 8000)

@@ -98,3 +98,12 @@ def read_line(program: subprocess.Popen[str], pattern: str) -> str:
         if re.search(pattern, line):
             return line
     pytest.fail(f"no line like {pattern!r} in:\n{''.join(seen)}")
+
+
+def group_exists(group: int) -> bool:
+    """Tell whether a process group has a member left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

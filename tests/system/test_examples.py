@@ -215,6 +215,24 @@ def test_a_main_written_for_the_earlier_system_runs_unchanged(place: Place) -> N
     assert "Shutting down..." in printed
 
 
+@pytest.mark.parametrize("name", ["fastapi_worker_api.py", "fastapi_tasks.py"])
+def test_a_web_application_is_started_as_a_script_and_ended_with_ctrl_c(place: Place, name: str) -> None:
+    program = place.start_example(name, "0")
+    read_line(program, "Uvicorn running on http://127.0.0.1:")
+    program.send_signal(signal.SIGINT)
+
+    printed, _ = program.communicate(timeout=40)
+
+    assert "Traceback" not in printed
+    assert "Application shutdown complete." in printed
+
+
+def test_the_readme_lists_each_example() -> None:
+    readme = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+
+    assert [path.name for path in EXAMPLES.glob("*.py") if f"]({path.name})" not in readme] == []
+
+
 def test_make_alone_lists_the_doors() -> None:
     printed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, timeout=20, check=True).stdout
 

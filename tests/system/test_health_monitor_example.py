@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 
-from tests.system.place import EXAMPLES, read_line, wait_until
+from tests.system.place import EXAMPLES, group_exists, read_line, wait_until
 
 MONITOR = EXAMPLES / "health_monitor.py"
 
@@ -48,11 +48,3 @@ def test_ctrl_c_ends_all_of_them_even_the_one_that_hangs() -> None:
     assert "Traceback" not in printed
     assert re.search(r"^Started Fetch \d times", printed, re.MULTILINE)
     wait_until(lambda: not group_exists(process.pid))
-
-
-def group_exists(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True

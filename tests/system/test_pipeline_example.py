@@ -7,14 +7,16 @@ import re
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tests.system.place import EXAMPLES, group_exists
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-PIPELINE = ROOT / "examples" / "pipeline.py"
+ROOT = EXAMPLES.parent
+PIPELINE = EXAMPLES / "pipeline.py"
 PATIENCE_S = 60
 
 
@@ -61,14 +63,6 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_measured(tmp_pat
 
     assert (process.returncode, said) == (1, "bad: Input/output error\n")
     assert rows_in(printed) == {"good": 1}
-
-
-def group_exists(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_ctrl_c_measures_what_was_read_and_leaves_nobody_behind(tmp_path: Path, until: Callable[..., object]) -> None:

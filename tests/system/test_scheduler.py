@@ -7,7 +7,7 @@ import os
 import queue as queues
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +16,7 @@ import schedule
 import singleton_service
 from singleton_service.background.scheduler import SchedulerService
 from singleton_service.background.scheduler.jobs import CLEANUP_ID, HEALTH_CHECK_ID
-from singleton_service.background.task_queue import QueueUnavailableError, TaskQueueService
+from singleton_service.background.task_queue import QueueUnavailableError, TaskQueueService, task
 from singleton_service.background.worker import WorkerService
 from tests.conftest import REDIS_SERVER, WITHOUT_REDIS, RedisServer, clean_process
 
@@ -193,6 +193,16 @@ def test_a_bad_argument_schedules_nothing(
     with pytest.raises(error):
         SchedulerService.schedule_task(*arguments, **options)
     assert SchedulerService.get_scheduler_stats()["total_jobs"] == 2
+
+
+def test_a_payload_that_the_handler_does_not_take_is_refused_before_the_first_night(queue: Queue) -> None:
+    @task
+    def report(day: date) -> None: ...
+
+    with pytest.raises(ValueError, match="day: it is missing"):
+        SchedulerService.schedule_task("report", {}, "daily")
+    assert SchedulerService.schedule_task("report", {"day": "2026-01-31"}, "daily")
+    assert SchedulerService.get_scheduler_stats()["total_jobs"] == 3
 
 
 def test_run_forever_off_the_main_thread_ends_when_stopped(queue: Queue, until: Callable[..., Any]) -> None:

@@ -180,8 +180,11 @@ class SchedulerService(BaseService):
         check_name(name)
         if id is not None:
             check_schedule_id(id)
+        handler = TaskQueueService._task_handlers.get(name)
+        if handler is not None and handler.form is not None:
+            # Checked, and kept as it was given: where nobody knows the handler, the schedule must be the same.
+            handler.form.dump(payload)
         if queue is None:
-            handler = TaskQueueService._task_handlers.get(name)
             queue = (handler and handler.policy.queue) or DEFAULT_QUEUE
         check_queue(queue)
         return cls._schedule(name, payload, recurrence, id, queue)
