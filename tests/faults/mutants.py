@@ -189,10 +189,18 @@ MUTANTS = (
     Mutant(
         "who waits is told though the notification is lost",
         f"{_QUEUE}/results.py",
-        "self._stale |= self._waiting.keys()\n        if",
-        "pass\n        if",
+        "self._stale |= self._waiting.keys()\n        self._next_look_at",
+        "pass\n        self._next_look_at",
         "tests/system/test_lost_notifications.py::test_an_end_is_told_of_though_the_queue_forgot_who_waits",
         "not within",
+    ),
+    Mutant(
+        "a silent connection is tested by a fresh one",
+        f"{_QUEUE}/link.py",
+        "if may_doubt and self.is_dead():",
+        "if False:",
+        "half_open",
+        "no task ended",
     ),
     Mutant(
         "who waits no more takes nobody else's mark along",
