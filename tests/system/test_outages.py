@@ -16,8 +16,10 @@ from singleton_service.background.task_queue import QueueUnavailableError, TaskQ
 from singleton_service.background.worker import WorkerService
 from tests.conftest import REDIS_SERVER, WITHOUT_REDIS, RedisServer, clean_process
 
+from .conftest import Workers
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.skipif(REDIS_SERVER is None, reason=WITHOUT_REDIS)
@@ -174,6 +176,32 @@ def test_waiting_workers_can_be_stopped(server: RedisServer) -> None:
     WorkerService.start_workers(2)
     assert WorkerService.stop_workers() == 0
     assert not [thread for thread in threading.enumerate() if thread.name == "worker-late-start"]
+
+
+def test_a_worker_that_is_told_to_stop_leaves_though_its_server_hangs(
+    server: RedisServer, tmp_path: Path, until: Any, at_end: Callable[..., int]
+) -> None:
+    server.start()
+    ids = [TaskQueueService.enqueue_task("tidy", {"n": n}) for n in range(2)]
+    workers = Workers(dict(os.environ), tmp_path)
+    try:
+        leaver = workers.start(threads=2, timeout=0.2)
+        until(lambda: len(workers.count("begin")) == 2)
+        assert server.process is not None
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            leaver.terminate()
+            assert at_end(leaver) == 0
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+        assert workers.count("tidied") == {"0": 1, "1": 1}
+        assert "cut off 2" in workers.said()
+        # Nobody could be told: they go on when their lease has ended.
+        workers.start(threads=2)
+        until(lambda: workers.count("begin") == {"0": 2, "1": 2})
+    finally:
+        workers.end()
+    assert [task.retry_count for task_id in ids if (task := TaskQueueService.get_task_status(task_id))] == [0, 0]
 
 
 def test_a_waiter_outlives_the_server(server: RedisServer, until: Any) -> None:
