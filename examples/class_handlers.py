@@ -20,6 +20,7 @@ from services.scheduler import SchedulerService
 from services.task_queue import TaskHandler, TaskQueueError, TaskQueueService, current_task
 from services.worker import WorkerService
 from singleton_service import BaseService, guarded, requires, stop
+from singleton_service.exceptions import ServiceError
 
 if TYPE_CHECKING:
     from services.task_queue import Task, TaskHandle
@@ -142,7 +143,7 @@ def main() -> int:
         for job in SchedulerService.get_scheduled_jobs():
             if job["id"].startswith("handler."):
                 print(f"  {job['expression']:12}  {job['name']:13}  next at {job['next_run'][:16].replace('T', ' ')}")
-    except TaskQueueError as error:
+    except (TaskQueueError, ServiceError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

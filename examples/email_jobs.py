@@ -29,6 +29,7 @@ from services.task_queue import (
 )
 from services.worker import WorkerService
 from singleton_service import stop
+from singleton_service.exceptions import ServiceError
 
 
 class Letter(BaseModel):
@@ -80,7 +81,7 @@ def main() -> int:
             show(name, handle)
         for message in PostOffice.delivered():
             print(f"In the mailbox of {message['To']}: {message['Subject']}")
-    except TaskQueueError as error:
+    except (TaskQueueError, ServiceError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -158,6 +158,17 @@ def test_without_a_usable_queue_it_says_so_in_words(place: Place, url: str, says
     assert "Traceback" not in printed
 
 
+@pytest.mark.parametrize("name", ["email_jobs.py", "class_handlers.py"])
+@pytest.mark.parametrize(("url", "says"), [("redis://127.0.0.1:1/0", "127.0.0.1:1"), ("http://localhost", "REDIS_URL")])
+def test_without_a_usable_queue_an_example_says_so_in_words(place: Place, name: str, url: str, says: str) -> None:
+    place.environment["REDIS_URL"] = url
+
+    status, printed = place.run_example(name)
+
+    assert (status, "Traceback" in printed) == (1, False), printed
+    assert says in printed
+
+
 def test_ctrl_c_ends_the_main_job_with_nothing_left_running(place: Place) -> None:
     program = place.start_main()
     read_line(program, r"^ +3/\d+ ")
