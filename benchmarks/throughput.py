@@ -1,11 +1,11 @@
 """How many tasks go in, how many come out, and how soon does an idle worker start one?
 
-One process enqueues, another one works: 8 threads, results kept. In each repeat tasks are enqueued one at a time, then
-in bulk, with nobody working; then the worker is told to begin, and the drain ends when the status of the last task can
-be read. At last the worker is idle and single tasks are timed, from before `enqueue_task` is called until the handler
-runs. A first repeat warms up and is not counted.
+One process enqueues, another one works: 8 threads, or coroutines on its loop, results kept. In each repeat tasks are
+enqueued one at a time, then in bulk, with nobody working; then the worker is told to begin, and the drain ends when the
+status of the last task can be read. At last the worker is idle and single tasks are timed, from before `enqueue_task`
+is called until the handler runs. A first repeat warms up and is not counted.
 
-    python benchmarks/throughput.py [--redis URL] [--repeats 5] [--tasks 10000]
+    python benchmarks/throughput.py [--redis URL] [--repeats 5] [--tasks 10000] [--coroutines]
 
 Without `--redis`: on an embedded server of its own, in a temporary directory. Nothing is left behind on either.
 """
@@ -55,10 +55,18 @@ def tell_the_time(_payload: dict[str, Any]) -> float:
     return time.monotonic()  # one clock for all processes of a machine
 
 
-def work(orders: Connection) -> None:
+async def send_email_async(payload: dict[str, Any]) -> dict[str, str]:
+    return send_email(payload)
+
+
+async def tell_the_time_async(payload: dict[str, Any]) -> float:
+    return tell_the_time(payload)
+
+
+def work(orders: Connection, coroutines: bool) -> None:  # noqa: FBT001 - an argument of a process
     """Begin and pause as told; end with whoever tells."""
-    TaskQueueService.register_handler("send_email", send_email)
-    TaskQueueService.register_handler("tell_the_time", tell_the_time)
+    TaskQueueService.register_handler("send_email", send_email_async if coroutines else send_email)
+    TaskQueueService.register_handler("tell_the_time", tell_the_time_async if coroutines else tell_the_time)
     TaskQueueService.ping()
     orders.send("ready")
     try:
@@ -144,11 +152,11 @@ def surroundings(redis_url: str | None) -> Iterator[None]:
 
 
 @contextmanager
-def worker_process() -> Iterator[Connection]:
+def worker_process(*, coroutines: bool) -> Iterator[Connection]:
     """Have a process that works when told to."""
     context = multiprocessing.get_context("spawn")
     orders, theirs = context.Pipe()
-    process = context.Process(target=work, args=(theirs,))
+    process = context.Process(target=work, args=(theirs, coroutines))
     process.start()
     theirs.close()
     try:
@@ -180,21 +188,23 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--tasks", type=int, default=10_000, help="in bulk; a fifth as many one at a time")
     parser.add_argument("--samples", type=int, default=500, help="single tasks timed per repeat")
+    parser.add_argument("--coroutines", action="store_true", help="handlers are `async def`")
     given = parser.parse_args()
     try:
         with surroundings(given.redis):
-            measure(given.repeats, given.tasks, max(1, given.tasks // 5), given.samples)
+            measure(given.repeats, given.tasks, max(1, given.tasks // 5), given.samples, coroutines=given.coroutines)
     except (ServiceError, TaskQueueError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def measure(repeats: int, tasks: int, singles: int, samples: int) -> None:
+def measure(repeats: int, tasks: int, singles: int, samples: int, *, coroutines: bool) -> None:
     print(*describe(), sep="\n")  # all or nothing: without a server there is nothing to say
     print(f"{repeats} repeats: {singles} tasks one at a time, {tasks} in bulk, all of them drained")
-    print(f"by one process of {THREADS} threads, results kept; then {samples} single tasks, worker idle\n")
-    with worker_process() as orders:
+    workers = "coroutines" if coroutines else f"{THREADS} threads"
+    print(f"by one process of {workers}, results kept; then {samples} single tasks, worker idle\n")
+    with worker_process(coroutines=coroutines) as orders:
         measured = [one_repeat(orders, tasks, singles, samples) for _ in range(1 + repeats)][1:]
     print(f"{'':26}    median       min       max")
     for name in measured[0]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-__all__ = ["HookLoop", "run_async_safely", "set_uvloop_if_available"]
+__all__ = ["HookLoop", "new_loop", "run_async_safely", "set_uvloop_if_available"]
 
 _here = threading.local()  # .loop: the HookLoop of the worker whose hooks run in this thread
 _running: set[Task[Any]] = set()  # a loop holds its tasks only weakly
@@ -114,12 +114,19 @@ def set_uvloop_if_available() -> bool:
     return True
 
 
-def _new_runner() -> Runner:
+def new_loop() -> AbstractEventLoop:
+    """Return a new event loop, of uvloop where that is installed."""
     import asyncio  # noqa: PLC0415 - only for workers with coroutines
 
     uvloop = _find_uvloop()
-    make: Callable[[], AbstractEventLoop] | None = None if uvloop is None else uvloop.new_event_loop
-    return asyncio.Runner(loop_factory=make)
+    make: Callable[[], AbstractEventLoop] = asyncio.new_event_loop if uvloop is None else uvloop.new_event_loop
+    return make()
+
+
+def _new_runner() -> Runner:
+    import asyncio  # noqa: PLC0415 - only for workers with coroutines
+
+    return asyncio.Runner(loop_factory=new_loop)
 
 
 def _find_uvloop() -> Any:

@@ -29,6 +29,7 @@ PAGES = (
     "schedule-tasks",
     "services-that-fail",
     "stop-workers",
+    "threads-and-coroutines",
 )
 PROGRAMS = [
     pytest.param(*found, id=found[1])

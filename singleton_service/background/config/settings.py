@@ -177,6 +177,19 @@ class Settings(BaseSettings):
         description="How long running tasks have to end when their worker is told to stop, unless the call that stops "
         "it says otherwise. Then they are cut off, and run again elsewhere.",
     )
+    async_concurrency: int = Field(
+        default=100,
+        ge=1,
+        le=10_000,
+        description="How many coroutines run at once in a worker process, beside its threads.",
+    )
+    blocked_loop_seconds: float = Field(
+        default=1,
+        ge=0.01,
+        le=_CENTURY_S,
+        allow_inf_nan=False,
+        description="A coroutine that holds up the event loop for longer is reported, with the line where it stands.",
+    )
     sample_handlers: bool = Field(
         default=True,
         description="Whether workers of a process that registered nothing bring sample handlers.",

@@ -97,6 +97,11 @@ def is_readable(body: bytes) -> bool:
     return body[:1] == BODY_VERSION
 
 
+def name_in(body: bytes) -> str:
+    """Return the name of the task in a readable body, without reading the rest."""
+    return body[body.index(b"|") + 1 : body.index(b"\n")].decode()
+
+
 def decode_body(body: bytes) -> dict[str, Any]:
     """Return the fields of a readable body: "n" name, "m" max retries, "p" payload, and those it has of the rest."""
     head, _, rest = body[_TRAITS_END:].partition(b"\n")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from singleton_service import BaseService
 
+    from .policy import Kind
+
 
 @dataclass(frozen=True, slots=True)
 class Handler:
@@ -32,13 +34,26 @@ class Handler:
     form: Form | None = field(init=False, repr=False, compare=False)
     # What must be started before it is called.
     service: type[BaseService] | None = field(init=False, repr=False, compare=False)
+    # Where it runs.
+    kind: Kind = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """See what kind of function it is."""
+        """See what kind of function it is.
+
+        Raises:
+            ValueError: it can't run where its policy says.
+        """
         object.__setattr__(self, "form", form_of(self.name, self.function) if callable(self.function) else None)
         owner = getattr(self.function, "__self__", None)
         is_guarded = is_service(owner) and getattr(self.function, "_guarded", False)
         object.__setattr__(self, "service", owner if is_guarded else None)
+        is_coroutine = _is_coroutine_function(self.function)
+        if is_coroutine and self.policy.execution == "thread":
+            raise ValueError(
+                f"task {self.name!r} can't have execution='thread': its function is a coroutine, and those run on the "
+                "event loop. Leave execution out, or make it a plain function that calls asyncio.run()"
+            )
+        object.__setattr__(self, "kind", self.policy.execution or ("async" if is_coroutine else "thread"))
 
     def gather(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Return the payload that a call of the function with these arguments means, not yet checked.
@@ -114,6 +129,11 @@ registry = HandlerRegistry()
 
 # Whoever watches has threads and locks of the parent's; a forked child starts its own.
 os.register_at_fork(after_in_child=registry._watchers.clear)
+
+
+def _is_coroutine_function(function: Callable[..., Any]) -> bool:
+    # What a decorator made of one counts as what it is: it may run the coroutine itself.
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004 - which one it is, not whether it has one
 
 
 def _same_place(one: Callable[..., Any], other: Callable[..., Any]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass, fields
 from math import isfinite
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, get_args
 
 from singleton_service.background.expressions import parse
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     ErrorClasses = type[BaseException] | tuple[type[BaseException], ...]
     OnError = Callable[[Task, BaseException], Any]
 
+Kind: TypeAlias = Literal["thread", "async"]
+_KINDS = get_args(Kind)
 DEFAULT_FACTOR = 2.0
 _LARGEST_FACTOR = 1000
 
@@ -56,6 +58,8 @@ class PolicyOptions(TypedDict, total=False):
             give a task more than its retries.
         schedule: when it is enqueued again and again, without arguments, by each process that knows it and has started
             its scheduler: what `SchedulerService.schedule_task` takes, such as "daily at 02:00" or "0 2 * * *".
+        execution: where the handler runs, "thread" or "async" (the event loop). Coroutines run on the loop and plain
+            functions in threads, so only a plain function that returns an awaitable has a use for "async".
     """
 
     queue: str | None
@@ -72,6 +76,7 @@ class PolicyOptions(TypedDict, total=False):
     give_up_on: ErrorClasses | None
     on_error: OnError | None
     schedule: str | timedelta | None
+    execution: Kind | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +97,7 @@ class Policy:
     give_up_on: ErrorClasses | None = None
     on_error: OnError | None = None
     schedule: str | timedelta | None = None
+    execution: Kind | None = None
 
     def __post_init__(self) -> None:
         """Refuse a policy that no task could follow."""
@@ -111,6 +117,7 @@ class Policy:
         _check_errors("give_up_on", self.give_up_on)
         if self.on_error is not None and not callable(self.on_error):
             raise TypeError(f"on_error {self.on_error!r} can't be called: pass a function that takes (task, error)")
+        _check_kind(self.execution)
 
     @property
     def factor(self) -> float:
@@ -153,6 +160,12 @@ def _check_number(name: str, value: object, least: float, most: float, least_mea
         raise TypeError(f"{name} {value!r} is of type {type(value).__name__}, it must be True or a number")
     if not isfinite(value) or not least <= value <= most:
         raise ValueError(f"{name} {value} is out of range: {least_means} to {most}")
+
+
+def _check_kind(execution: object) -> None:
+    if execution is not None and execution not in _KINDS:
+        kinds = " or ".join(map(repr, _KINDS))
+        raise ValueError(f"execution {execution!r} is none of those there are: pass {kinds}, or leave it out")
 
 
 def _check_errors(name: str, classes: object) -> None:

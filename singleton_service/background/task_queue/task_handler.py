@@ -15,7 +15,7 @@ from .service import TaskQueueService
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from .policy import ErrorClasses
+    from .policy import ErrorClasses, Kind
     from .records import TaskPriority
 
 
@@ -61,6 +61,7 @@ class TaskHandler(BaseService):
     on_error: ClassVar[Any] = None
     schedule: ClassVar[str | timedelta | None] = None
     cron_schedule: ClassVar[str | None] = None
+    execution: ClassVar[Kind | None] = None
 
     _only_a_base: ClassVar[bool] = True
     _handler: ClassVar[Handler | None] = None

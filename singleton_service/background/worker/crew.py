@@ -1,10 +1,12 @@
-"""One generation of workers: a dispatcher, its pool and its loop, started and stopped together."""
+"""One generation of workers: a dispatcher, its executors and their loop, started and stopped together."""
 
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
+from .coroutine_pool import CoroutinePool
 from .dispatcher import Dispatcher
 from .execution import Execution
 from .hooks import WORKER_START, WORKER_STOP, tell_of_worker
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from singleton_service.background.task_queue.heartbeat import Heartbeat
     from singleton_service.background.task_queue.order import QueueOrder
 
-    from .executor import Executor
+    from .executor import Executor, Kind
     from .readiness import Readiness
     from .stats import WorkerCounters
 
@@ -46,20 +48,26 @@ class Crew:
         settings = client.settings
         self.patience_s = settings.shutdown_seconds
         self._readiness = readiness
-        execution = Execution(handlers, readiness, settings.retry_base_seconds, settings.retry_cap_seconds)
-        self._dispatcher = Dispatcher(client, heartbeat, order, counters)
-        done, ring = self._dispatcher.done, self._dispatcher.ring
-        self._pool: Executor = ThreadPool(size, execution, done, ring, settings.interrupt_grace_seconds)
+        readiness.loop.watch.blocked_s = settings.blocked_loop_seconds
+        execution = Execution(readiness, settings.retry_base_seconds, settings.retry_cap_seconds)
+        self._dispatcher = Dispatcher(client, heartbeat, order, handlers, counters)
+        done, ring, grace_s = self._dispatcher.done, self._dispatcher.ring, settings.interrupt_grace_seconds
+        coroutines = settings.async_concurrency
+        self._executors: list[Executor] = [
+            ThreadPool(size, execution, done, ring, grace_s),
+            CoroutinePool(coroutines, execution, readiness.loop, done, ring, grace_s),
+        ]
 
     def start(self) -> None:
         """Start all threads."""
         tell_of_worker(WORKER_START, self._readiness.loop)
         try:
-            self._pool.start()
-            self._dispatcher.start(self._pool)
+            for executor in self._executors:
+                executor.start()
+            self._dispatcher.start(self._executors)
         except BaseException:
             # No more threads to be had: those that did start must not wait for ever.
-            self._pool.close()
+            self._close()
             self._dispatcher.close()
             raise
 
@@ -68,8 +76,10 @@ class Crew:
         self.is_stopping = True
         self._dispatcher.stop(timeout_s)
         self._dispatcher.join()
-        self._pool.close()
-        self._pool.join(_IDLE_THREADS_END_S)
+        self._close()
+        ends_at = time.monotonic() + _IDLE_THREADS_END_S
+        for executor in self._executors:
+            executor.join(max(0.0, ends_at - time.monotonic()))
         tell_of_worker(WORKER_STOP, self._readiness.loop)
         self._readiness.close()
         return self._dispatcher.cut_off
@@ -81,12 +91,17 @@ class Crew:
     @property
     def is_callers(self) -> bool:
         """Whether the caller is one of its handlers, who can't wait for its own end."""
-        return self._pool.is_callers
+        return any(executor.is_callers for executor in self._executors)
+
+    @property
+    def running(self) -> dict[Kind, int]:
+        """How many handlers of each kind run now."""
+        return self._dispatcher.running
 
     @property
     def busy(self) -> int:
         """How many handlers run now."""
-        return self._dispatcher.busy
+        return sum(self.running.values())
 
     @property
     def is_serving(self) -> bool:
@@ -95,4 +110,8 @@ class Crew:
 
     def alive(self) -> list[str]:
         """Return the names of the worker threads that live."""
-        return self._pool.alive()
+        return [name for executor in self._executors for name in executor.alive()]
+
+    def _close(self) -> None:
+        for executor in self._executors:
+            executor.close()

@@ -1,7 +1,7 @@
-"""The dispatcher: one thread per worker process that fetches tasks, feeds the pool, and acknowledges, in batches.
+"""The dispatcher: one thread per worker process that fetches tasks, feeds the executors, acknowledges, in batches.
 
 Each turn is one round trip: the endings of what has finished, a word on what has begun, and a fetch for what there
-is room for. While it is under way the pool goes on, so the next turn's batch is as large as the load makes it.
+is room for. While it is under way the executors go on, so the next turn's batch is as large as the load makes it.
 """
 
 from __future__ import annotations
@@ -16,22 +16,26 @@ from singleton_service.background.task_queue.errors import QueueUnavailableError
 from singleton_service.background.task_queue.outage import backoff_s
 from singleton_service.background.task_queue.scripts import MAX_BATCH
 
+from .crowding import Crowding
 from .feeds import Feeds
 from .in_hand import InHand
 from .job import Ending
-from .lookahead import HORIZON_S, Lookahead
+from .lookahead import HORIZON_S
 from .outbox import Outbox
 from .wakeup import WakeUp
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from singleton_service.background.task_queue.client import QueueClient
+    from singleton_service.background.task_queue.handlers import Handler
     from singleton_service.background.task_queue.heartbeat import Heartbeat
     from singleton_service.background.task_queue.lease import Lease
     from singleton_service.background.task_queue.link import Command
     from singleton_service.background.task_queue.order import QueueOrder
     from singleton_service.background.task_queue.protocol import Beat
 
-    from .executor import Executor
+    from .executor import Executor, Kind
     from .job import Job
     from .stats import WorkerCounters
 
@@ -49,30 +53,37 @@ _CUT_OFF_AGAIN_S = 0.05
 
 
 class Dispatcher:
-    """Moves tasks between the queues and one pool. Its thread is the only one that touches its connection.
+    """Moves tasks between the queues and the executors. Its thread is the only one that touches its connection.
 
     Attributes:
         done: where executors put the jobs that have ended; they ring then.
         cut_off: how many tasks were handed back before their handlers were done.
     """
 
-    def __init__(self, client: QueueClient, heartbeat: Heartbeat, order: QueueOrder, counters: WorkerCounters) -> None:
+    def __init__(
+        self,
+        client: QueueClient,
+        heartbeat: Heartbeat,
+        order: QueueOrder,
+        handlers: Mapping[str, Handler],
+        counters: WorkerCounters,
+    ) -> None:
         self._client = client
         self._heartbeat = heartbeat
         self._leases = heartbeat.leases
+        self._handlers = handlers
         self._counters = counters
         self._link = client.new_link(_READ_TIMEOUT_S)
         self._feeds = Feeds(order)
         self._wake_up = WakeUp(client, order.names)
-        self._pool: Executor
-        self._lookahead: Lookahead
         self._in_hand: InHand
+        self._crowding = Crowding()
         self._outbox = Outbox(client, heartbeat.leases, counters)
         self._last_refusal = ""
         self._failures = 0
         self._last_queue = order.names[0]
-        self._moved_at = 0.0
         self._suspect_look_at = 0.0
+        self._no_suspect_before = 0.0
         self._looked_above_at = 0.0
         self._beats: deque[tuple[str, Beat]] = deque()
         self._stop_by: float | None = None
@@ -85,11 +96,9 @@ class Dispatcher:
         self._thread = threading.Thread(target=self._run, name="worker-dispatcher", daemon=True)
         self.cut_off = 0
 
-    def start(self, pool: Executor) -> None:
-        """Begin to take tasks."""
-        self._pool = pool
-        self._lookahead = Lookahead(pool.size)
-        self._in_hand = InHand(pool, self.done, self._feeds.ranks)
+    def start(self, executors: Sequence[Executor]) -> None:
+        """Begin to take tasks for these executors, one of each kind."""
+        self._in_hand = InHand(executors, self._handlers, self.done, self._feeds.ranks)
         self._heartbeat.listen(self._hear)
         self._heartbeat.watch(self._feeds.queues)
         self._thread.start()
@@ -130,8 +139,8 @@ class Dispatcher:
         return not self._ended.is_set()
 
     @property
-    def busy(self) -> int:
-        """How many handlers run now."""
+    def running(self) -> dict[Kind, int]:
+        """How many handlers of each kind run now."""
         return self._in_hand.running
 
     # The loop
@@ -162,37 +171,35 @@ class Dispatcher:
             if beat.cancelled:
                 self._in_hand.cancel(beating, beat.cancelled)
         if not self._outbox:
-            self._collect()
+            self._collect(now)
         stop_by = self._stop_by
         if stop_by is not None:
-            self._hand_back(self._pool.take_back())
+            self._hand_back(self._in_hand.take_back())
             if now >= stop_by:
                 self._cut_off_running(is_late=now >= stop_by + _CUT_OFF_ENDS_S)
+        else:
+            self._hand_back_stalled(now)
         begun = self._in_hand.note_begun()
-        queue = None if stop_by is not None else self._feeds.best(now)
-        room = 0 if stop_by is not None else self._room(queue)
+        closed = [] if stop_by is not None else self._closed(now)
+        queue = None if stop_by is not None else self._feeds.best(now, closed)
+        room, past = (0, 0) if stop_by is not None else self._room(queue, now)
         if room == 0:
             queue = None
         if self._outbox or begun or queue:
-            self._exchange(begun, queue, room, now)
+            self._exchange(begun, queue, room, past, now)
             self._failures = 0
             return
-        if self._in_hand.waiting and now - self._moved_at > HORIZON_S:
-            # All threads are at long tasks: what waits here may start at once elsewhere.
-            self._lookahead.stalled()
-            self._hand_back(self._pool.take_back())
-            return
-        self._sleep(now, room, stop_by)
+        self._sleep(now, closed, stop_by, has_room=room > 0)
 
-    def _sleep(self, now: float, room: int, stop_by: float | None) -> None:
+    def _sleep(self, now: float, closed: list[str], stop_by: float | None, *, has_room: bool) -> None:
         timeout_s = float("inf") if stop_by is None else max(_CUT_OFF_AGAIN_S, stop_by - now)
-        if room > 0:
-            if self._wake_up.is_lost:
+        if has_room:
+            if self._wake_up.is_lost or self._wake_up.is_deaf(closed):
                 self._wake_up.disarm()
                 self._feeds.hope_all()
                 return
-            self._wake_up.arm()
-            timeout_s = min(timeout_s, self._feeds.wait_s(now))
+            self._wake_up.arm(closed)
+            timeout_s = min(timeout_s, self._feeds.wait_s(now), self._crowding.wait_s(self._rooms(None), now))
         if self._in_hand.waiting:
             timeout_s = min(timeout_s, HORIZON_S)
         self._wake_up.lie_down()
@@ -202,33 +209,32 @@ class Dispatcher:
         if token is None:
             return
         self._feeds.hope(token)
-        if self._stop_by is not None or self._room(token) == 0:
+        if self._stop_by is not None or self._room(token, time.monotonic())[0] == 0:
             # Woken, but with no hand free: somebody else may have one. A fetch of nothing puts the token back, if there
             # is work and if nobody else has meanwhile.
             self._link.run([self._client.protocol(token).fetch(0, 0, take_suspect=False)])
 
-    def _room(self, queue: str | None) -> int:
-        """How many tasks to fetch now, if it is from *queue*."""
-        in_hand = self._in_hand
-        if in_hand.has_suspect:
+    def _room(self, queue: str | None, now: float) -> tuple[int, int]:
+        """How many tasks to fetch now, if it is from *queue*, and past how many for which there is no room."""
+        if self._in_hand.has_suspect:
             # A suspect is the only new start while it lasts.
-            return 0
-        if queue is not None and in_hand.has_overtaker(queue):
-            return self._pool.size
-        idle = self._pool.size - len(in_hand)
-        ahead = self._lookahead.tasks
-        if ahead and time.monotonic() - self._suspect_look_at > _SUSPECT_LOOK_S:
-            # Suspects are fetched only with nothing waiting: run dry for a moment now and then.
-            ahead = 0
-        room = max(idle, idle + ahead)
-        if room < 0 or (idle <= 0 and room < ahead // 2):
-            # Enough waits; a fuller batch costs less.
-            return 0
-        return min(room, MAX_BATCH)
+            return 0, 0
+        rooms = self._rooms(queue)
+        room, past = (max(rooms.values()), 0) if queue is None else self._crowding.room(queue, rooms, now)
+        return min(room, MAX_BATCH), past
+
+    def _rooms(self, queue: str | None) -> dict[Kind, int]:
+        # Suspects are fetched only with nothing waiting: run dry for a moment now and then.
+        to_run_dry = time.monotonic() - self._suspect_look_at > _SUSPECT_LOOK_S
+        return self._in_hand.rooms(queue, to_run_dry=to_run_dry)
+
+    def _closed(self, now: float) -> list[str]:
+        """Return the queues whose next tasks find no place here."""
+        return [queue for queue in self._crowding.queues if self._room(queue, now)[0] == 0]
 
     # One round trip
 
-    def _exchange(self, begun: list[Lease], queue: str | None, room: int, now: float) -> None:
+    def _exchange(self, begun: list[Lease], queue: str | None, room: int, past: int, now: float) -> None:
         commands = self._outbox.commands()
         by_queue: dict[str, list[Lease]] = {}
         for lease in begun:
@@ -239,7 +245,11 @@ class Dispatcher:
         if unheard and self._feeds.is_strict and now - self._looked_above_at > _LOOK_ABOVE_S:
             # Something more urgent may have come since: find out before taking from this one.
             queue = None
-        replies = self._fetch(commands, queue, room) if queue else self._link.run(commands)
+        turned_away: list[Job] = []
+        if queue:
+            replies, turned_away = self._fetch(commands, queue, room, past)
+        else:
+            replies = self._link.run(commands)
         # As of the answer: over a slow line, one counted from the question would be old already, for ever.
         self._looked_above_at = time.monotonic()
         first = len(commands) - len(unheard)
@@ -248,44 +258,68 @@ class Dispatcher:
                 self._feeds.hope(name)
         self._client.outage.over()
         self._outbox.settle(replies)
+        # After that, for these have not been sent.
+        self._outbox.release(turned_away)
 
-    def _fetch(self, commands: list[Command], queue: str, room: int) -> list[Any]:
-        """Send *commands* and a fetch, start what it brings, and return the replies to the commands."""
+    def _fetch(self, commands: list[Command], queue: str, room: int, past: int) -> tuple[list[Any], list[Job]]:
+        """Send *commands* and a fetch, and start what it brings.
+
+        Returns:
+            The replies to the commands, and the jobs that have to go back.
+        """
         protocol = self._client.protocol(queue)
-        room = self._feeds.share(queue, room)
-        idle = max(0, self._pool.size - len(self._in_hand))
-        alone = self._in_hand.waiting == 0
+        number = min(self._feeds.share(queue, room) + past, MAX_BATCH)
+        idle = self._in_hand.idle
+        alone = not self._in_hand.waiting and time.monotonic() >= self._no_suspect_before
         if alone:
             self._suspect_look_at = time.monotonic()
         with self._leases.fetching(queue):
             try:
-                *replies, reply = self._link.run([*commands, protocol.fetch(room, idle, take_suspect=alone)])
+                *replies, reply = self._link.run([*commands, protocol.fetch(number, idle, take_suspect=alone)])
             except QueueUnavailableError:
                 self._heartbeat.doubt(queue)
                 raise
             fetched = protocol.fetched(reply)
             self._leases.add(fetched.leases)
         now = time.monotonic()
+        leases = fetched.leases
+        has_suspect = any(lease.is_suspect for lease in leases)
+        is_full = len(leases) >= number or has_suspect
         next_s = None if fetched.next_ms is None else fetched.next_ms / 1000
-        is_full = len(fetched.leases) >= room or any(lease.is_suspect for lease in fetched.leases)
-        self._feeds.found(queue, len(fetched.leases), full=is_full, next_s=next_s, now=now)
+        turned_away = self._in_hand.add(leases, idle, now) if leases else []
+        self._feeds.found(queue, len(leases) - len(turned_away), full=is_full, next_s=next_s, now=now)
         self._last_queue = queue
-        if fetched.leases:
-            self._moved_at = now
-            self._in_hand.add(fetched.leases, idle)
-        return replies
+        if not turned_away:
+            self._crowding.took_all(queue, len(leases), looked_past=past > 0, is_full=is_full)
+        elif has_suspect:
+            self._no_suspect_before = now + _SUSPECT_LOOK_S
+        else:
+            self._leave_alone(turned_away, now, took_any=len(turned_away) < len(leases))
+        return replies, turned_away
 
     # Jobs
 
-    def _collect(self) -> None:
-        jobs = self._in_hand.collect(MAX_BATCH, _MAX_REPORT_BYTES)
-        if jobs:
-            self._moved_at = time.monotonic()
-            self._lookahead.saw([job.run_s for job in jobs if job.ending is not Ending.HOLD])
-            if self._told_to_end:
-                told = self._told_to_end
-                self._count_cut_off([job for job in jobs if job.ending is Ending.RELEASE and job.lease in told])
+    def _collect(self, now: float) -> None:
+        jobs = self._in_hand.collect(MAX_BATCH, _MAX_REPORT_BYTES, now)
+        if self._told_to_end:
+            told = self._told_to_end
+            self._count_cut_off([job for job in jobs if job.ending is Ending.RELEASE and job.lease in told])
         self._outbox.report(jobs)
+
+    def _leave_alone(self, jobs: list[Job], now: float, *, took_any: bool) -> None:
+        """Look for other jobs than these in their queue, for which there is no room, and not all the time."""
+        queue = jobs[0].lease.queue
+        self._crowding.turned_away(queue, jobs, now, took_any=took_any)
+        self._feeds.hope(queue)
+
+    def _hand_back_stalled(self, now: float) -> None:
+        """Hand back what waits for executors that are at long tasks: it may start at once elsewhere."""
+        by_queue: dict[str, list[Job]] = {}
+        for job in self._in_hand.stalled(now):
+            by_queue.setdefault(job.lease.queue, []).append(job)
+        for jobs in by_queue.values():
+            self._hand_back(jobs)
+            self._leave_alone(jobs, now, took_any=False)
 
     def _hand_back(self, jobs: list[Job]) -> None:
         self._in_hand.let_go(jobs)
@@ -298,7 +332,7 @@ class Dispatcher:
             # Each time: one may begin just now. What was cancelled before is not cut off.
             if job.order is None:
                 self._told_to_end.add(job.lease)
-            self._pool.cancel(job)
+            self._in_hand.interrupt(job)
         if is_late:
             self._hand_back(running)
             self._count_cut_off(running)

@@ -1,7 +1,8 @@
-"""Running one task's handler, and deciding what its end means. Runs in a pool thread; touches no network itself."""
+"""Running one task's handler, and deciding what its end means. Touches no network itself."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import inspect
 import logging
@@ -11,13 +12,7 @@ from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from singleton_service.background.task_queue.codec import (
-    NEWER_VERSION,
-    decode_body,
-    encode_error,
-    is_readable,
-    to_json,
-)
+from singleton_service.background.task_queue.codec import decode_body, encode_error, to_json
 from singleton_service.background.task_queue.current import running_lease
 from singleton_service.background.task_queue.errors import TaskInterrupted, TaskTimeoutError
 from singleton_service.background.task_queue.outcomes import PermanentError, Retry, TaskResult
@@ -25,17 +20,16 @@ from singleton_service.exceptions import CircuitOpenError
 
 from . import loop, resources, scopes, seat
 from .failures import Judge, returned_failure
-from .hooks import AFTER_TASK, BEFORE_TASK, TASK_FAILURE, tell_of_begin, tell_of_end
+from .hooks import AFTER_TASK, BEFORE_TASK, TASK_FAILURE, atell, of_begin, of_end, tell
 from .job import Ending, Job
 from .resources import RESOURCES
 from .scopes import SCOPES
 from .seat import Order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from singleton_service.background.task_queue.errors import ProcessDiedError, TaskQueueError
-    from singleton_service.background.task_queue.handlers import Handler
     from singleton_service.background.task_queue.policy import Policy
 
     from .readiness import Readiness
@@ -53,28 +47,59 @@ ON_THE_WAY = frozenset(
 
 
 class Execution:
-    """Runs jobs with the handlers of this process."""
+    """Runs jobs: plain handlers in the thread that calls, coroutines on the loop that awaits."""
 
-    def __init__(
-        self,
-        handlers: Mapping[str, Handler],
-        readiness: Readiness,
-        retry_base_s: float,
-        retry_cap_s: float,
-    ) -> None:
-        self._handlers = handlers
+    def __init__(self, readiness: Readiness, retry_base_s: float, retry_cap_s: float) -> None:
         self._readiness = readiness
         self._loop = readiness.loop
         self._judge = Judge(readiness.loop, retry_base_s, retry_cap_s)
-        self._unknown: set[str] = set()
 
     def run(self, job: Job, seat: Seat) -> None:
         """Call the handler in the calling thread's *seat* and write the ending into the job. Never raises."""
         try:
-            self._run(job, seat)
+            trouble = None if self._readiness.is_sure(job.handler) else self._readiness.trouble(job.handler)
+            if not self._is_ready(job, trouble):
+                return
+            here = running_lease.set(job.lease)
+            try:
+                if BEFORE_TASK:
+                    tell(of_begin(job.lease), job.lease, self._loop)
+                self._call(job, seat)
+                if _is_told(job):
+                    tell(of_end(job), job.lease, self._loop)
+            finally:
+                running_lease.reset(here)
         except Exception as error:
-            # A body that can't be read, a log handler that raises: not worth a thread of the pool.
-            self._give_in(job, error)
+            _stumble(job, error)
+        _forget(job)
+
+    async def run_async(self, job: Job, seat: Seat, cancel: Callable[[], object]) -> None:
+        """Do what `run` does, in the task of the running loop that calls. What may block the loop is done in threads.
+
+        Args:
+            job: what to run.
+            seat: taken while the handler runs.
+            cancel: cancels the calling task, if the seat is still the job's.
+        """
+        try:
+            trouble = None
+            if not self._readiness.is_sure(job.handler):
+                trouble = await asyncio.to_thread(self._readiness.trouble, job.handler)
+            if not self._is_ready(job, trouble):
+                return
+            running_lease.set(job.lease)  # in the context of this task alone
+            if BEFORE_TASK:
+                await atell(of_begin(job.lease), job.lease)
+            await self._await(job, seat, cancel)
+            if _is_told(job):
+                await atell(of_end(job), job.lease)
+        except asyncio.CancelledError:
+            # Not the handler was cancelled but what comes before or after it: the loop ends, or somebody is careless.
+            if job.ending is None:
+                job.ending = Ending.RELEASE
+        except Exception as error:
+            _stumble(job, error)
+        _forget(job)
 
     def give_up(self, job: Job) -> Job:
         """Return what is to be reported of a job whose handler did not end when it was interrupted.
@@ -82,8 +107,8 @@ class Execution:
         To be called by another thread than that of the handler, which goes on; whatever comes of it is dropped.
         """
         lost = Job(job.lease, is_marked=True)
-        lost.has_begun, lost.name, lost.order, lost.handler = True, job.name, job.order, job.handler
-        lost.run_s = job.run_s
+        lost.has_begun, lost.name, lost.order = True, job.name, job.order
+        lost.handler, lost.kind, lost.run_s = job.handler, job.kind, job.run_s
         here = running_lease.set(job.lease)
         try:
             if job.order is Order.CANCEL:
@@ -92,10 +117,12 @@ class Execution:
             else:
                 fields, policy = decode_body(job.lease.body), job.handler.policy
                 error = TaskTimeoutError(_limit_s(fields, policy) or 0, is_stopped=False)
-                self._fail(lost, error, policy, fields["m"], type(error).__name__, job.stuck_at)
-            self._ended(lost)
+                self._fail(lost, error, fields["m"], type(error).__name__, job.stuck_at)
+            if _is_told(lost):
+                tell(of_end(lost), job.lease, self._loop)
         finally:
             running_lease.reset(here)
+        _forget(lost)
         return lost
 
     def died(self, job: Job, error: ProcessDiedError, stack: str | None) -> None:
@@ -109,119 +136,116 @@ class Execution:
         here = running_lease.set(job.lease)
         try:
             self._died(job, error, stack)
-            self._ended(job)
+            if _is_told(job):
+                tell(of_end(job), job.lease, self._loop)
         except Exception as wrong:
-            self._give_in(job, wrong)
+            _stumble(job, wrong)
         finally:
             running_lease.reset(here)
+        _forget(job)
 
     def _died(self, job: Job, error: TaskQueueError, stack: str | None) -> None:
         if job.order is Order.CANCEL:
             job.ending = Ending.RELEASE
             logger.info("task %s (%s) was cancelled, and its process was killed", job.lease.id, job.name)
             return
-        fields, policy = decode_body(job.lease.body), job.handler.policy
+        fields = decode_body(job.lease.body)
         if job.order is Order.TIME_LIMIT:
-            error = TaskTimeoutError(_limit_s(fields, policy) or 0)
-        self._fail(job, error, policy, fields["m"], type(error).__name__, stack)
+            error = TaskTimeoutError(_limit_s(fields, job.handler.policy) or 0)
+        self._fail(job, error, fields["m"], type(error).__name__, stack)
 
-    def _run(self, job: Job, seat: Seat) -> None:
-        lease = job.lease
+    @staticmethod
+    def _is_ready(job: Job, trouble: str | None) -> bool:
         if job.order is not None:
             job.ending = Ending.RELEASE  # cancelled before it began: it ends where its lease ends
-            return
-        if not is_readable(lease.body):
-            # For as long as it takes: whoever wrote it has a worker that can read it, or will have.
-            job.ending, job.reason, job.report = Ending.HOLD, NEWER_VERSION, b""
-            return
-        fields = decode_body(lease.body)
-        job.name = fields["n"]
-        handler = self._handlers.get(job.name)
-        if handler is None:
-            self._hold_unknown(job)
-            return
-        job.handler = handler
-        reason = None if handler.service is None else self._readiness.trouble(handler)
-        if RESOURCES and reason is None:
-            reason = resources.trouble()
-        if reason is not None:
+            return False
+        if RESOURCES and trouble is None:
+            trouble = resources.trouble()
+        if trouble is not None:
             # For as long as it takes: it is no fault of the task's.
-            job.ending, job.reason, job.report = Ending.HOLD, reason, b""
-            return
-        here = running_lease.set(lease)
-        try:
-            if BEFORE_TASK:
-                tell_of_begin(lease, self._loop)
-            self._attempt(job, seat, handler, fields)
-            self._ended(job)
-        finally:
-            running_lease.reset(here)
-        if lease.account is not None:
-            lease.account.settle(lease)
+            job.ending, job.reason = Ending.HOLD, trouble
+            return False
+        return True
 
-    def _attempt(self, job: Job, seat: Seat, handler: Handler, fields: dict[str, Any]) -> None:
-        lease = job.lease
-        job.has_begun = True
-        call = handler.function
-        if handler.form is not None:
-            try:
-                call = _prepared(call, *handler.form.load(fields["p"]))
-            except Exception as error:  # a model's own validators may raise anything
-                self._refuse(job, error)
-                return
-        limit_s = _limit_s(fields, handler.policy)
+    def _call(self, job: Job, seat: Seat) -> None:
+        fields = decode_body(job.lease.body)
+        call = self._prepared(job, fields)
+        if call is None:
+            return
         began = time.perf_counter()
         try:
             if SCOPES:
-                result = scopes.within(SCOPES, lambda: self._kept(job, seat, call, fields["p"], limit_s))
+                result = scopes.within(SCOPES, lambda: _kept(job, self._called(job, seat, call, fields)))
             else:
-                result = self._called(job, seat, call, fields["p"], limit_s)
+                result = self._called(job, seat, call, fields)
         except BaseException as error:
             # SystemExit and the like, too: a handler ends its task, never the worker.
             job.run_s = time.perf_counter() - began
-            if job.is_abandoned:
-                return  # to be reported by nobody
-            if job.order is Order.CANCEL:
-                job.ending = Ending.RELEASE
-                logger.info("task %s (%s) was interrupted: cancelled, or cut off by a stop", lease.id, job.name)
-                return
-            text = _told(error)
-            if job.order is Order.TIME_LIMIT:
-                error = TaskTimeoutError(limit_s or 0)
-            self._fail(job, error, handler.policy, fields["m"], type(error).__name__, text)
+            self._failed(job, error, fields)
         else:
             job.run_s = time.perf_counter() - began
-            if isinstance(result, (TaskResult, dict)):
-                self._take(job, result, handler.policy, fields["m"])
-            else:
-                self._complete(job, result)
+            self._returned(job, result, fields)
 
-    def _called(self, job: Job, seat: Seat, call: Callable[..., Any], payload: Any, limit_s: float | None) -> Any:
-        if limit_s is not None:
-            job.deadline = time.monotonic() + limit_s
-            job.lease.ends_at = time.time() + limit_s
-        result = seat.call(job, call, payload)
+    async def _await(self, job: Job, seat: Seat, cancel: Callable[[], object]) -> None:
+        fields = decode_body(job.lease.body)
+        call = self._prepared(job, fields)
+        if call is None:
+            return
+
+        async def kept() -> Any:
+            return _kept(job, await _awaited(job, seat, cancel, call, fields))
+
+        began = time.perf_counter()
+        try:
+            if SCOPES:
+                result = await scopes.within_async(SCOPES, kept)
+            else:
+                result = await _awaited(job, seat, cancel, call, fields)
+        except BaseException as error:
+            job.run_s = time.perf_counter() - began
+            if job.handler.policy.on_error is None:
+                self._failed(job, error, fields)
+            else:
+                # The hook may take its time, or be a coroutine that wants the loop.
+                await asyncio.to_thread(self._failed, job, error, fields)
+        else:
+            job.run_s = time.perf_counter() - began
+            self._returned(job, result, fields)
+
+    def _called(self, job: Job, seat: Seat, call: Callable[[Any], Any], fields: dict[str, Any]) -> Any:
+        _set_limit(job, fields)
+        result = seat.call(job, call, fields["p"])
         return self._loop.run_seated(result, job, seat) if inspect.isawaitable(result) else result
 
-    def _kept(self, job: Job, *how: Any) -> Any:
-        result = self._called(job, *how)
+    def _prepared(self, job: Job, fields: dict[str, Any]) -> Callable[[Any], Any] | None:
+        """Return what is to be called with the payload; None, and the job has ended, if the handler can't take it."""
+        job.has_begun = True
+        handler = job.handler
+        if handler.form is None:
+            return handler.function
+        try:
+            return _with_arguments(handler.function, *handler.form.load(fields["p"]))
+        except Exception as error:  # a model's own validators may raise anything
+            self._refuse(job, error)
+            return None
+
+    def _returned(self, job: Job, result: Any, fields: dict[str, Any]) -> None:
+        if isinstance(result, (TaskResult, dict)):
+            self._take(job, result, fields["m"])
+        else:
+            self._complete(job, result)
+
+    def _failed(self, job: Job, error: BaseException, fields: dict[str, Any]) -> None:
         if job.is_abandoned:
-            # It is dropped, and the task may run elsewhere by now: no scope shall keep what it did.
-            raise TaskInterrupted
-        return result
-
-    def _ended(self, job: Job) -> None:
-        if (AFTER_TASK or TASK_FAILURE) and not job.is_abandoned:
-            tell_of_end(job, self._loop)
-        # An error's traceback leads to frames that hold the job: neither shall live on by the other.
-        job.result = job.error = None
-
-    @staticmethod
-    def _give_in(job: Job, error: Exception) -> None:
-        logger.error("task %s (%s) can't be dealt with", job.lease.id, job.name, exc_info=error)
-        if job.ending is None:
-            message = f"The worker can't deal with the task: {_shown(error)}"
-            job.ending, job.report = Ending.BURY, encode_error(_now(), type(error).__name__, message, None)
+            return  # to be reported by nobody
+        if job.order is Order.CANCEL:
+            job.ending = Ending.RELEASE
+            logger.info("task %s (%s) was interrupted: cancelled, or cut off by a stop", job.lease.id, job.name)
+            return
+        text = _told(error)
+        if job.order is Order.TIME_LIMIT:
+            error = TaskTimeoutError(_limit_s(fields, job.handler.policy) or 0)
+        self._fail(job, error, fields["m"], type(error).__name__, text)
 
     @staticmethod
     def _refuse(job: Job, error: Exception) -> None:
@@ -231,13 +255,13 @@ class Execution:
         job.ending, job.report = Ending.BURY, encode_error(_now(), type(error).__name__, message, None)
         logger.error("task %s (%s) failed for good: %s", job.lease.id, job.name, message)
 
-    def _take(self, job: Job, result: TaskResult | dict[Any, Any], policy: Policy, max_retries: int) -> None:
+    def _take(self, job: Job, result: TaskResult | dict[Any, Any], max_retries: int) -> None:
         failure = returned_failure(result)
         if failure is None:
             self._complete(job, result.result if isinstance(result, TaskResult) else result)
             return
         error = Retry(reason=str(failure.error)) if failure.retryable else PermanentError(failure.error)
-        self._fail(job, error, policy, max_retries, failure.error_type or "TaskResult", None)
+        self._fail(job, error, max_retries, failure.error_type or "TaskResult", None)
 
     def _complete(self, job: Job, result: Any) -> None:
         # Before anything is acknowledged: a result that can't be kept must not run the task again.
@@ -255,9 +279,7 @@ class Execution:
             return
         job.ending, job.report, job.result = Ending.COMPLETE, result_json, result
 
-    def _fail(  # noqa: PLR0913 - all that is known of the attempt
-        self, job: Job, error: BaseException, policy: Policy, max_retries: int, kind: str, trace: str | None
-    ) -> None:
+    def _fail(self, job: Job, error: BaseException, max_retries: int, kind: str, trace: str | None) -> None:
         if isinstance(error, CircuitOpenError):
             # It was kept from a call that would have failed: no attempt to be counted.
             reason = f"{error.circuit} is open, after {error.last_failure}"
@@ -269,7 +291,7 @@ class Execution:
         job.error = error
         job.report = encode_error(_now(), kind, message, trace)
         attempt = job.lease.retry_count + 1
-        delay_s = self._judge.wait_s(job.lease, policy, error, max_retries)
+        delay_s = self._judge.wait_s(job.lease, job.handler.policy, error, max_retries)
         shown = trace or message
         if delay_s is None:
             job.ending = Ending.BURY
@@ -286,21 +308,55 @@ class Execution:
             shown,
         )
 
-    def _hold_unknown(self, job: Job) -> None:
-        job.ending, job.reason = Ending.HOLD, f"No handler registered for task: {job.name}"
-        job.report = encode_error(_now(), "NoHandler", job.reason, None)
-        if job.name not in self._unknown:
-            # Once per name: the commonest reason is a module that was not imported.
-            self._unknown.add(job.name)
-            logger.warning(
-                "task %s is held: this worker has no handler for %r. Import the module that defines it before the "
-                "workers start; other workers that know it may take the task",
-                job.lease.id,
-                job.name,
-            )
+
+async def _awaited(
+    job: Job, seat: Seat, cancel: Callable[[], object], call: Callable[[Any], Any], fields: dict[str, Any]
+) -> Any:
+    _set_limit(job, fields)
+    seat.enter(job, cancel)
+    try:
+        result = call(fields["p"])
+        return await result if inspect.isawaitable(result) else result
+    finally:
+        seat.leave()
 
 
-def _prepared(function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Callable[..., Any]:
+def _kept(job: Job, result: Any) -> Any:
+    """Return what a handler returned, unless it is dropped anyway."""
+    if job.is_abandoned:
+        # The task may run elsewhere by now: no scope shall keep what it did.
+        raise TaskInterrupted
+    return result
+
+
+def _set_limit(job: Job, fields: dict[str, Any]) -> None:
+    limit_s = _limit_s(fields, job.handler.policy)
+    if limit_s is not None:
+        job.deadline = time.monotonic() + limit_s
+        job.lease.ends_at = time.time() + limit_s
+
+
+def _stumble(job: Job, error: Exception) -> None:
+    # A body that can't be read, a log handler that raises: not worth a place to run.
+    logger.error("task %s (%s) can't be dealt with", job.lease.id, job.name, exc_info=error)
+    if job.ending is None:
+        message = f"The worker can't deal with the task: {_shown(error)}"
+        job.ending, job.report = Ending.BURY, encode_error(_now(), type(error).__name__, message, None)
+
+
+def _is_told(job: Job) -> bool:
+    """Whether anybody wants to hear of the job's end."""
+    return bool(AFTER_TASK or TASK_FAILURE) and not job.is_abandoned
+
+
+def _forget(job: Job) -> None:
+    # An error's traceback leads to frames that hold the job: neither shall live on by the other.
+    job.result = job.error = None
+    if job.lease.account is not None:
+        job.lease.account.settle(job.lease)
+
+
+def _with_arguments(function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Callable[..., Any]:
     """Return *function* as one that takes a payload, so that those which do are called as they are."""
     return lambda _payload: function(*args, **kwargs)
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from singleton_service.background.task_queue.order import Turns
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from singleton_service.background.task_queue.order import QueueOrder
 
 
@@ -51,13 +53,13 @@ class Feeds:
         """A heartbeat told when there is work."""
         self._due_at[queue] = min(self._due_at.get(queue, float("inf")), now + next_s)
 
-    def best(self, now: float) -> str | None:
-        """Return the queue to ask next, of those that may have work."""
+    def best(self, now: float, closed: Container[str] = ()) -> str | None:
+        """Return the queue to ask next, of those that may have work and are not *closed*."""
         for queue, at in list(self._due_at.items()):
             if at <= now:
                 del self._due_at[queue]
                 self._hopeful.add(queue)
-        return next(iter(self._turns.sorted(self._in_hope())), None)
+        return next((queue for queue in self._turns.sorted(self._in_hope()) if queue not in closed), None)
 
     def share(self, queue: str, room: int) -> int:
         """Return how many tasks to ask a queue for when there is room for *room*."""

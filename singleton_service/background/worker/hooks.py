@@ -18,12 +18,14 @@ from .job import Ending
 from .registering import place_of, register
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from singleton_service.background.task_queue.lease import Lease
 
     from .job import Job
     from .loop import HandlerLoop
+
+    Calls = Sequence[tuple[Callable[[Any], object], CurrentTask | "TaskEnd"]]
 
 logger = logging.getLogger("singleton_service.worker")
 
@@ -136,13 +138,14 @@ def tell_of_worker(hooks: Iterable[Callable[[], object]], loop: HandlerLoop) -> 
             logger.exception("hook %s failed; the workers go on", place_of(hook))
 
 
-def tell_of_begin(lease: Lease, loop: HandlerLoop) -> None:
-    """Call the hooks for a task whose handler is about to be called."""
-    _tell(BEFORE_TASK, loop, lease, CurrentTask(leased_task(lease), lease.fence, lease))
+def of_begin(lease: Lease) -> Calls:
+    """Return what to tell of a task whose handler is about to be called."""
+    task = CurrentTask(leased_task(lease), lease.fence, lease)
+    return [(hook, task) for hook in BEFORE_TASK]
 
 
-def tell_of_end(job: Job, loop: HandlerLoop) -> None:
-    """Call the hooks for an attempt whose ending is in the job."""
+def of_end(job: Job) -> Calls:
+    """Return what to tell of an attempt whose ending is in the job."""
     lease = job.lease
     end = TaskEnd(
         CurrentTask(leased_task(lease), lease.fence, lease),
@@ -152,17 +155,28 @@ def tell_of_end(job: Job, loop: HandlerLoop) -> None:
         job.run_s,
         job.delay_ms / 1000 if job.ending is Ending.RETRY else None,
     )
-    if job.error is not None:
-        _tell(TASK_FAILURE, loop, lease, end)
-    _tell(AFTER_TASK, loop, lease, end)
+    hooks = [*TASK_FAILURE, *AFTER_TASK] if job.error is not None else AFTER_TASK
+    return [(hook, end) for hook in hooks]
 
 
-def _tell(hooks: Iterable[Callable[[Any], object]], loop: HandlerLoop, lease: Lease, fact: object) -> None:
-    for hook in tuple(hooks):
+def tell(calls: Calls, lease: Lease, loop: HandlerLoop) -> None:
+    """Call hooks of a task in this thread; async ones run on the loop meanwhile."""
+    for hook, fact in calls:
         try:
             _call(hook, loop, fact)
         except BaseException:
             # SystemExit and the like, too, as from a handler.
+            logger.exception("hook %s failed; task %s goes on", place_of(hook), lease.id)
+
+
+async def atell(calls: Calls, lease: Lease) -> None:
+    """Call hooks of a task on the running loop."""
+    for hook, fact in calls:
+        try:
+            answer = hook(fact)
+            if inspect.isawaitable(answer):
+                await answer
+        except BaseException:
             logger.exception("hook %s failed; task %s goes on", place_of(hook), lease.id)
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from singleton_service.background.task_queue.handlers import Handler
     from singleton_service.background.task_queue.lease import Lease
 
+    from .executor import Kind
     from .seat import Order
 
 
@@ -26,10 +27,11 @@ class Ending(Enum):
 class Job:
     """One leased task. A plain class with slots, for one is made per task.
 
-    Written by one thread at a time: the dispatcher, then the pool's thread that runs it, then the dispatcher again.
+    Written by one thread at a time: the dispatcher, then the executor that runs it, then the dispatcher again.
 
     Attributes:
-        handler: who does it; not set before it is known.
+        handler: who does it; known before an executor has it.
+        kind: in which kind of place; None when nobody here can do it.
         is_marked: the server knows that it has begun: from then on a crash counts.
         has_begun: the handler was called.
         ending: None while it waits or runs.
@@ -53,6 +55,7 @@ class Job:
         "has_begun",
         "is_abandoned",
         "is_marked",
+        "kind",
         "lease",
         "name",
         "order",
@@ -65,8 +68,9 @@ class Job:
 
     def __init__(self, lease: Lease, *, is_marked: bool) -> None:
         self.lease = lease
-        self.name = ""
         self.handler: Handler
+        self.kind: Kind | None = None
+        self.name = ""
         self.is_marked = is_marked
         self.has_begun = False
         self.is_abandoned = False

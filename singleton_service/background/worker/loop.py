@@ -12,9 +12,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from singleton_service.background.task_queue.errors import TaskInterrupted
+from singleton_service.workers._asyncio import new_loop
+
+from .loop_watch import LoopWatch
+from .resources import close_here
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
     from concurrent.futures import Future
 
     from .job import Job
@@ -24,7 +28,11 @@ _LONGEST_STOP_S = 5.0
 
 
 class HandlerLoop:
-    """Runs awaitables for threads that have no loop."""
+    """Runs awaitables for threads that have no loop. It is one of uvloop's where that is installed.
+
+    Attributes:
+        watch: reports who blocks it; whatever runs on the loop enters there.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -32,19 +40,34 @@ class HandlerLoop:
         self._thread: threading.Thread | None = None
         self._is_stopping = False
         self._has_ended = False
+        self.watch = LoopWatch()
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
         """The loop itself; None until something ran on it."""
         return self._loop
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the loop's thread lives."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        """Have *callback* called on the loop.
+
+        Raises:
+            RuntimeError: the loop was stopped.
+        """
+        with self._lock:
+            self._begun().call_soon_threadsafe(callback)
+
     def run(self, awaitable: Awaitable[Any]) -> Any:
         """Run *awaitable* on the loop and return what it gives; the calling thread waits."""
-        return self._send(_Errand(awaitable)).result()
+        return self._send(_Errand(awaitable, self.watch, None)).result()
 
     def run_seated(self, awaitable: Awaitable[Any], job: Job, seat: Seat) -> Any:
         """Do what `run` does; meanwhile it is *awaitable* that is interrupted in the thread's *seat*."""
-        errand = _Errand(awaitable)
+        errand = _Errand(awaitable, self.watch, job)
         future = self._send(errand)
         seat.enter(job, errand.cancel)
         try:
@@ -63,19 +86,26 @@ class HandlerLoop:
                 loop.call_soon_threadsafe(self._end, loop)
         # A coroutine that blocks the loop must not block the stop.
         thread.join(_LONGEST_STOP_S)
+        self.watch.stop()
 
     def _send(self, errand: _Errand) -> Future[Any]:
         # Under the lock: what is sent before the stop is begun, and cancelled by it; what comes later is refused.
         with self._lock:
-            if self._is_stopping:
+            try:
+                loop = self._begun()
+            except RuntimeError:
                 errand.drop()
-                raise RuntimeError("the workers were stopped meanwhile")
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._serve, args=(self._loop,), name="worker-asyncio")
-                self._thread.daemon = True
-                self._thread.start()
-            return asyncio.run_coroutine_threadsafe(errand.run(), self._loop)
+                raise
+            return asyncio.run_coroutine_threadsafe(errand.run(), loop)
+
+    def _begun(self) -> asyncio.AbstractEventLoop:
+        if self._is_stopping:
+            raise RuntimeError("the workers were stopped meanwhile")
+        if self._loop is None:
+            self._loop = new_loop()
+            self._thread = threading.Thread(target=self._serve, args=(self._loop,), name="worker-asyncio", daemon=True)
+            self._thread.start()
+        return self._loop
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
@@ -84,6 +114,7 @@ class HandlerLoop:
                 with suppress(KeyboardInterrupt, SystemExit):
                     runner.get_loop().run_forever()
             # The runner's end cancels what is left, closes async generators and the loop.
+        close_here()
 
     def _end(self, loop: asyncio.AbstractEventLoop) -> None:
         self._has_ended = True
@@ -93,8 +124,10 @@ class HandlerLoop:
 class _Errand:
     """An awaitable on its way to the loop, which may be cancelled from another thread at any time."""
 
-    def __init__(self, awaitable: Awaitable[Any]) -> None:
+    def __init__(self, awaitable: Awaitable[Any], watch: LoopWatch, job: Job | None) -> None:
         self._awaitable = awaitable
+        self._watch = watch
+        self._job = job
         self._task: asyncio.Task[Any] | None = None
         self._is_cancelled = False
 
@@ -102,7 +135,9 @@ class _Errand:
         if self._is_cancelled:
             self.drop()
             raise asyncio.CancelledError
-        self._task = asyncio.current_task()
+        self._task = task = asyncio.current_task()
+        assert task is not None
+        self._watch.enter(task, self._job)
         try:
             return await self._awaitable
         except asyncio.CancelledError as error:
@@ -110,6 +145,8 @@ class _Errand:
                 raise
             # Between futures a cancellation loses its traceback, and with it where the coroutine was.
             raise TaskInterrupted().with_traceback(error.__traceback__) from None
+        finally:
+            self._watch.leave(task)
 
     def cancel(self) -> None:
         """Cancel it. Its end comes when it has dealt with that."""

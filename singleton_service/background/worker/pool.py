@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import sys
 import threading
@@ -11,7 +12,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from .executor import executor_here
-from .resources import close_here, has_open
+from .resources import CLOSING_S, close_here, has_open
 from .seat import Order, Seat
 from .time_limits import TimeLimits
 
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from .job import Job
 
 logger = logging.getLogger("singleton_service.worker")
-
-# To close what a thread had for itself may take its time; a connection cut off is the other side's trouble.
-_CLOSING_S = 10.0
 
 
 class ThreadPool:
@@ -88,7 +86,7 @@ class ThreadPool:
         for thread in self._threads:
             thread.join(max(0.0, began + timeout_s - time.monotonic()))
         for thread in self._closing:
-            thread.join(max(0.0, began + _CLOSING_S - time.monotonic()))
+            thread.join(max(0.0, began + CLOSING_S - time.monotonic()))
 
     @property
     def is_callers(self) -> bool:
@@ -124,11 +122,13 @@ class ThreadPool:
         seat = Seat(self._limits.expect)
         self._limits.add(seat)
         take, run, done, ring = self._inbox.get, self._execution.run, self._done, self._ring
+        context = contextvars.copy_context()
         if lost is not None:
             done.append(self._execution.give_up(lost))
             ring()
         while (job := take()) is not None:
-            run(job, seat)
+            # What a handler leaves in context variables ends with it.
+            context.copy().run(run, job, seat)
             if job.is_abandoned:
                 logger.warning("task %s finished after it had been handed back; its outcome was dropped", job.lease.id)
                 if seat.is_given_up:

@@ -51,6 +51,11 @@ class Readiness:
             if handler.service is not None and not handler.service._initialized:
                 self._start(handler, handler.service)
 
+    def is_sure(self, handler: Handler) -> bool:
+        """Whether the handler can be called without asking for `trouble`; never waits."""
+        service = handler.service
+        return service is None or (service._initialized and self._watch.is_calm(service))
+
     def trouble(self, handler: Handler) -> str | None:
         """Return why the handler can't be called now; None when it can. Starts what is missing, or tries to."""
         service = handler.service

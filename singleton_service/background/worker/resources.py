@@ -1,4 +1,4 @@
-"""What each worker thread has for itself: opened before its first task, closed at its end."""
+"""What each worker thread, and the event loop, has for itself: opened before its first task, closed at its end."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ logger = logging.getLogger("singleton_service.worker")
 
 T = TypeVar("T")
 
+# To close what a thread had for itself may take its time; a connection cut off is the other side's trouble.
+CLOSING_S = 10.0
 _AGAIN_S = 1.0
 
 RESOURCES: list[WorkerResource[Any]] = []

@@ -8,7 +8,7 @@ from .registering import register
 from .resources import check_context_manager
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from contextlib import AbstractContextManager
 
     Scope = Callable[[], AbstractContextManager[object]]
@@ -41,20 +41,47 @@ def within(scopes: Sequence[Scope], call: Callable[[], T]) -> T:
     entered: list[AbstractContextManager[object]] = []
     try:
         try:
-            for scope in tuple(scopes):
-                manager = scope()
-                manager.__enter__()
-                entered.append(manager)
+            _enter(scopes, entered)
             result = call()
         except BaseException as raised:
             error = raised
-        while entered:
-            error = _after(entered.pop(), error)
+        error = _leave(entered, error)
         if error is not None:
             raise error
         return result
     finally:
         del error  # its traceback holds this frame
+
+
+async def within_async(scopes: Sequence[Scope], call: Callable[[], Awaitable[T]]) -> T:
+    """Return what awaiting *call()* gives, within these scopes."""
+    error: BaseException | None = None
+    entered: list[AbstractContextManager[object]] = []
+    try:
+        try:
+            _enter(scopes, entered)
+            result = await call()
+        except BaseException as raised:
+            error = raised
+        error = _leave(entered, error)
+        if error is not None:
+            raise error
+        return result
+    finally:
+        del error
+
+
+def _enter(scopes: Sequence[Scope], entered: list[AbstractContextManager[object]]) -> None:
+    for scope in tuple(scopes):
+        manager = scope()
+        manager.__enter__()
+        entered.append(manager)
+
+
+def _leave(entered: list[AbstractContextManager[object]], error: BaseException | None) -> BaseException | None:
+    while entered:
+        error = _after(entered.pop(), error)
+    return error
 
 
 def _after(manager: AbstractContextManager[object], error: BaseException | None) -> BaseException | None:

@@ -1,4 +1,4 @@
-"""Where a pool thread's handler sits: the one place where it can be interrupted, and only while it is there."""
+"""Where a handler sits that runs: the one place where it can be interrupted, and only while it is there."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ class Order(Enum):
 
 
 class Seat:
-    """Belongs to one pool thread, which calls handlers through it; other threads interrupt the job that sits here.
+    """Belongs to one pool thread, which calls handlers through it, or to one coroutine after another on the loop.
+
+    Other threads interrupt the job that sits here.
 
     A plain handler gets `TaskInterrupted` thrown into its thread (PyThreadState_SetAsyncExc in CPython's C API, which
     takes effect at the thread's next Python instruction), a coroutine is cancelled. What is thrown is either delivered
@@ -87,7 +89,7 @@ class Seat:
         return result
 
     def enter(self, job: Job, cancel: Callable[[], object]) -> None:
-        """Have a coroutine sit here, in whose name the thread waits; *cancel* interrupts it."""
+        """Have a coroutine sit here; *cancel* interrupts it. Called by whoever awaits it, or waits for it."""
         with self._lock:
             self._cancel = cancel
         self._announce(job)
@@ -130,9 +132,13 @@ class Seat:
             struck_at = self._struck_at or now
             if now < struck_at + grace_s:
                 return struck_at + grace_s, None
-            # Neither an exception nor a cancellation reaches it: the thread is left to it.
+            # Neither an exception nor a cancellation reaches it: the place is left to it.
             self.is_given_up = job.is_abandoned = True
             return math.inf, job
+
+    def has(self, job: Job) -> bool:
+        """Whether the job sits here now. For the thread that has it come and go."""
+        return self._job is job
 
     @property
     def thread_id(self) -> int:

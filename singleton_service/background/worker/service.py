@@ -73,7 +73,8 @@ class WorkerService(BaseService):
         there a warning says so, and the workers start as soon as it is.
 
         Args:
-            num_workers: threads, 1 to 1,000: how many tasks run at once in this process.
+            num_workers: threads, 1 to 1,000: how many tasks of plain functions run at once in this process. Beside
+                them coroutines run on its event loop, as many as the setting `TASKS_ASYNC_CONCURRENCY` says.
             queues: "critical,default,low" (the default) or a list of names takes strictly in this order;
                 "critical:6,default:3,low:1", such a list or a dict of weights shares the workers by weight among the
                 queues that have work.
@@ -318,7 +319,8 @@ class WorkerService(BaseService):
 
         `tasks_processed` completed here; `tasks_failed` attempts failed here, those that are tried again included;
         `processing_errors` stumbles of the worker itself. `active_workers` threads alive (those still at a task after
-        a stop included), `busy_workers` running a task now, `total_workers` as asked for.
+        a stop included), `total_workers` as asked for, `busy_workers` handlers that run now, coroutines included, and
+        `running_tasks` how many of each kind.
         """
         crew = cls._crew
         crews = [*cls._stragglers, crew] if crew else cls._stragglers
@@ -326,6 +328,7 @@ class WorkerService(BaseService):
             **cls._counters.read(),
             "active_workers": sum(len(each.alive()) for each in crews),
             "busy_workers": crew.busy if crew else 0,
+            "running_tasks": dict(crew.running) if crew else {},
             "total_workers": crew.size if crew else 0,
             "is_running": crew is not None,
         }

@@ -51,6 +51,15 @@ class ServiceWatch:
         self._pulses: dict[Service, Pulse] = {}
         self._needed: dict[Service, _Needs] = {}
 
+    def is_calm(self, service: Service) -> bool:
+        """Whether there is no need to ask for `trouble` of *service*; never waits."""
+        needs = self._needed.get(service)
+        return (
+            needs is not None
+            and all(pulse.is_calm for pulse in needs.pulses)
+            and all(circuit.refusal is None for _, circuit in needs.circuits)
+        )
+
     def trouble(self, service: Service) -> str | None:
         """Return why tasks that need *service*, which is started, can't run now; None if they can."""
         needs = self._needed.get(service) or self._begin(service)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class TimeLimits:
-    """Watches as many jobs as there are pool threads. Its thread starts with the first job that has a limit."""
+    """Watches the seats of one executor. Its thread starts with the first job that has a limit."""
 
     def __init__(self, grace_s: float, give_up: Callable[[Seat, Job], None]) -> None:
         self._grace_s = grace_s
@@ -31,7 +31,7 @@ class TimeLimits:
     def add(self, seat: Seat) -> None:
         """Watch a seat, too."""
         with self._changed:
-            self._seats = [known for known in self._seats if not known.is_given_up] + [seat]
+            self._seats.append(seat)
 
     def expect(self, at: float) -> None:
         """Say that a job has begun, or was interrupted, that wants a look at that time.monotonic()."""
@@ -67,7 +67,9 @@ class TimeLimits:
                 now = time.monotonic()
                 looks = [(seat, *seat.look(now, self._grace_s)) for seat in self._seats]
                 given_up = [(seat, job) for seat, _, job in looks if job is not None]
-                if not given_up:
+                if given_up:
+                    self._seats = [seat for seat in self._seats if not seat.is_given_up]
+                else:
                     self._looks_at = min((at for _, at, _ in looks), default=math.inf)
                     wait_s = self._looks_at - now
                     self._changed.wait(wait_s if wait_s < threading.TIMEOUT_MAX else None)

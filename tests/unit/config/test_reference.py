@@ -20,6 +20,7 @@ def unit_of(field: str) -> str:
         "max_results": "tasks",
         "max_failed": "tasks",
         "max_backlog": "tasks",
+        "async_concurrency": "coroutines",
     }
     return next((unit for part, unit in units.items() if part in field), "-")
 

@@ -22,6 +22,7 @@ from singleton_service.background.worker.execution import Execution
 from singleton_service.background.worker.job import Ending, Job
 from singleton_service.background.worker.loop import HandlerLoop
 from singleton_service.background.worker.readiness import Readiness
+from singleton_service.background.worker.routing import Router
 from singleton_service.background.worker.seat import Seat
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ class Bench:
 
     def run_body(self, handlers: dict[str, Handler], body: bytes, retries: int = 0) -> Job:
         job = Job(Lease("default", "=x", FENCE, "w", b"%d|w" % FENCE, body, retries, 0), is_marked=True)
-        Execution(handlers, Readiness(self.loop), retry_base_s=60, retry_cap_s=3600).run(job, Seat(lambda _at: None))
+        if Router(handlers).route(job):
+            Execution(Readiness(self.loop), retry_base_s=60, retry_cap_s=3600).run(job, Seat(lambda _at: None))
         return job
 
 

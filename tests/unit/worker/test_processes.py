@@ -101,7 +101,7 @@ class Bench:
 
 
 def new_execution() -> Execution:
-    return Execution({}, Readiness(HandlerLoop()), retry_base_s=60, retry_cap_s=3600)
+    return Execution(Readiness(HandlerLoop()), retry_base_s=60, retry_cap_s=3600)
 
 
 def new_job(
@@ -188,7 +188,7 @@ def test_an_end_means_what_it_means_in_a_thread(bench: Bench) -> None:
     for how in ("raise", "permanent", "retry", "exit", "result", "object"):
         there = bench.run(jobs.ends, {"how": how}, retries=1)
         here = new_job(jobs.ends, {"how": how}, retries=1)
-        execution = Execution({"ends": here.handler}, Readiness(HandlerLoop()), retry_base_s=60, retry_cap_s=3600)
+        execution = Execution(Readiness(HandlerLoop()), retry_base_s=60, retry_cap_s=3600)
         execution.run(here, Seat(lambda _at: None))
         assert (there.ending, there.delay_ms) == (here.ending, here.delay_ms)
         assert error_of(there) | {"w": 0} == error_of(here) | {"w": 0}

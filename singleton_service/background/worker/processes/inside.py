@@ -90,7 +90,7 @@ class Inside:
             for name in setup["modules"]:
                 importlib.import_module(name)
             readiness.prepare(self._handlers, setup["check_s"])
-            self._execution = Execution(self._handlers, readiness, setup["retry_base_s"], setup["retry_cap_s"])
+            self._execution = Execution(readiness, setup["retry_base_s"], setup["retry_cap_s"])
         except BaseException as error:
             self.say(Kind.FAILED, f"{type(error).__name__}: {error}".encode())
             sys.exit(1)

@@ -1,0 +1,198 @@
+"""The coroutines on the event loop: each job is one, from its handler's call to its end; no thread waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import threading
+from collections import deque
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from .executor import executor_here
+from .resources import CLOSING_S, close_here, has_open
+from .seat import Order, Seat
+from .time_limits import TimeLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .execution import Execution
+    from .executor import Kind
+    from .job import Job
+    from .loop import HandlerLoop
+
+logger = logging.getLogger("singleton_service.worker")
+
+_A_MOMENT_S = 0.1
+
+
+class CoroutinePool:
+    """The executor of coroutines: so many seats on the one loop of the process; one not to be had back is replaced.
+
+    Its duties are those of `Executor`. Jobs are handed over through a deque, many with one call: the loop takes them
+    whenever it comes round, as many as have a seat.
+    """
+
+    kind: Kind = "async"
+
+    def __init__(  # noqa: PLR0913 - what it is made of
+        self,
+        size: int,
+        execution: Execution,
+        loop: HandlerLoop,
+        done: deque[Job],
+        ring: Callable[[], None],
+        grace_s: float,
+    ) -> None:
+        self.size = size
+        self._execution = execution
+        self._loop = loop
+        self._done = done
+        self._ring = ring
+        self._inbox: deque[Job] = deque()
+        self._is_called = False
+        self._is_closed = False
+        self._is_closing = False
+        self._last: asyncio.Task[None] | None = None
+        self._has_ended = threading.Event()
+        self._limits = TimeLimits(grace_s, self._replace)
+        self._busy = 0
+        self._free: list[Seat] = []
+        self._context = contextvars.Context()
+        self._context.run(executor_here.set, self)
+
+    def start(self) -> None:
+        """Do nothing: the loop begins with the first job."""
+
+    def submit(self, job: Job) -> None:
+        """Have a job begin as soon as there is a seat."""
+        self._inbox.append(job)
+        if not self._is_called:
+            self._is_called = True
+            self._loop.call_soon(self._fill)
+
+    def cancel(self, job: Job) -> None:
+        """Cancel the job's coroutine if it runs here; if it has not begun, it won't be."""
+        if job.has_begun:
+            self._limits.interrupt(job)
+        else:
+            job.order = Order.CANCEL
+
+    def take_back(self) -> list[Job]:
+        """Return the jobs that have no seat yet; they won't run here."""
+        taken: list[Job] = []
+        with suppress(IndexError):
+            while True:
+                taken.append(self._inbox.popleft())
+        return taken
+
+    def close(self) -> None:
+        """Interrupt nobody any more. Coroutines that still run end with their loop."""
+        self._is_closed = True
+        self._limits.stop()
+
+    def join(self, timeout_s: float) -> None:
+        """Cancel what still runs, wait for it at most *timeout_s*, and close what is open for coroutines on the loop.
+
+        The loop itself goes on: whoever began it stops it.
+        """
+        if self._loop.loop is None:
+            return
+        with suppress(RuntimeError):  # it was stopped
+            self._loop.call_soon(partial(self._end, timeout_s))
+            if not self._has_ended.wait(timeout_s + _A_MOMENT_S) and self._is_closing:
+                self._has_ended.wait(CLOSING_S)
+
+    def alive(self) -> list[str]:
+        """Return the loop's thread if it is a straggler: coroutines are no workers to be counted."""
+        return ["worker-asyncio"] if self._is_closed and self._loop.is_alive else []
+
+    @property
+    def is_callers(self) -> bool:
+        """Whether the caller is a handler that runs here."""
+        return executor_here.get() is self
+
+    # On the loop
+
+    def _fill(self) -> None:
+        # In this order: a job that comes after the look into the inbox makes another call.
+        self._is_called = False
+        while self._busy < self.size:
+            try:
+                job = self._inbox.popleft()
+            except IndexError:
+                return
+            self._begin(job)
+
+    def _begin(self, job: Job) -> None:
+        seat = self._free.pop() if self._free else self._new_seat()
+        # A context of its own: what a handler sets there is nobody else's.
+        task = asyncio.get_running_loop().create_task(self._run(job, seat), context=self._context.copy())
+        self._busy += 1
+        self._loop.watch.enter(task, job)
+
+    def _new_seat(self) -> Seat:
+        seat = Seat(self._limits.expect)
+        self._limits.add(seat)
+        return seat
+
+    async def _run(self, job: Job, seat: Seat) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            await self._execution.run_async(job, seat, partial(self._cancel, job, seat, task))
+        finally:
+            self._loop.watch.leave(task)
+            if not seat.is_given_up:
+                self._free.append(seat)
+                self._busy -= 1
+            if job.is_abandoned:
+                logger.warning("task %s finished after it had been handed back; its outcome was dropped", job.lease.id)
+            else:
+                self._done.append(job)
+                self._ring()
+            self._fill()
+
+    def _end(self, timeout_s: float) -> None:
+        self._last = asyncio.get_running_loop().create_task(self._leave(timeout_s))
+
+    async def _leave(self, timeout_s: float) -> None:
+        left = [task for task, job in self._loop.watch.running.items() if job is not None and job.kind == self.kind]
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=timeout_s)
+        self._is_closing = has_open()
+        close_here()
+        self._has_ended.set()
+
+    # From other threads
+
+    def _cancel(self, job: Job, seat: Seat, task: asyncio.Task[None]) -> None:
+        def cancel_on_loop() -> None:
+            # Only in the handler: what comes after it must not be hit.
+            if seat.has(job):
+                task.cancel()
+
+        with suppress(RuntimeError):  # the loop has ended, and cancelled it
+            task.get_loop().call_soon_threadsafe(cancel_on_loop)
+
+    def _replace(self, _seat: Seat, job: Job) -> None:
+        """Give another job the place of one whose coroutine can't be stopped."""
+        job.stuck_at = self._loop.watch.stack_of(job)
+        # Not here, where time is kept: on_error is a user's, and may take as long as it likes.
+        threading.Thread(target=self._report, args=(job,), name="worker-given-up", daemon=True).start()
+
+        def open_another() -> None:
+            self._busy -= 1
+            self._fill()
+
+        with suppress(RuntimeError):
+            self._loop.call_soon(open_another)
+
+    def _report(self, job: Job) -> None:
+        self._done.append(self._execution.give_up(job))
+        self._ring()

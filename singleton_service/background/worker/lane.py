@@ -1,0 +1,98 @@
+"""One executor's part of what a dispatcher has in hand: what waits for it, what runs there, and its room for more."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from .lookahead import HORIZON_S, Lookahead
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .executor import Executor
+    from .job import Job
+
+
+class Lane:
+    """Used by the dispatcher's thread alone.
+
+    Attributes:
+        executor: where its jobs run.
+        waiting: those not known to have begun, in the order in which the executor takes them.
+        number: how many are in hand: waiting, running, and ended but not collected.
+        moved_at: when the last job came or ended, time.monotonic() seconds.
+    """
+
+    def __init__(self, executor: Executor, ranks: Mapping[str, int]) -> None:
+        """Begin with nothing in hand; *ranks* say which queues' jobs go first, a lower one before a higher."""
+        self.executor = executor
+        self.waiting: deque[Job] = deque()
+        self.number = 0
+        self.moved_at = 0.0
+        self._ranks = ranks
+        self._lookahead = Lookahead(executor.size)
+
+    @property
+    def idle(self) -> int:
+        """How many could begin at once."""
+        return max(0, self.executor.size - self.number)
+
+    def capacity(self, queue: str) -> int:
+        """Return how many jobs from *queue* may be taken in hand beside those that are, at most."""
+        return max(0, self.executor.size - self.number + self._lookahead.tasks, self._overtakers(queue))
+
+    def room(self, queue: str | None, *, to_run_dry: bool) -> int:
+        """Return how many jobs to fetch now, if it is from *queue*; with *to_run_dry* none that would have to wait."""
+        if queue is not None and (number := self._overtakers(queue)):
+            return number
+        idle = self.executor.size - self.number
+        ahead = 0 if to_run_dry else self._lookahead.tasks
+        # Where enough waits: a fuller batch costs less.
+        return 0 if idle <= 0 and idle + ahead < ahead // 2 else max(0, idle + ahead)
+
+    def put(self, jobs: list[Job], now: float) -> None:
+        """Hand jobs from one queue to the executor. They go before those of less urgent queues that wait there."""
+        self.number += len(jobs)
+        self.moved_at = now
+        if self._waits_below(jobs[0].lease.queue):
+            overtaken = self.executor.take_back()
+            self.forget(overtaken)
+            jobs = sorted([*jobs, *overtaken], key=lambda job: self._ranks[job.lease.queue])
+        for job in jobs:
+            self.waiting.append(job)
+            self.executor.submit(job)
+
+    def ended(self, runs_s: list[float], number: int, now: float) -> None:
+        """Note that *number* jobs have ended, of which some ran for so long."""
+        self.number -= number
+        self.moved_at = now
+        self._lookahead.saw(runs_s)
+
+    def let_go(self, jobs: list[Job]) -> None:
+        """Let go of jobs that are in hand."""
+        self.number -= len(jobs)
+        self.forget(jobs)
+
+    def stalled(self, now: float) -> list[Job]:
+        """Take back what waits, if nothing has moved for long: it may start at once elsewhere."""
+        if not self.waiting or now - self.moved_at <= HORIZON_S:
+            return []
+        self._lookahead.stalled()
+        return self.executor.take_back()
+
+    def forget(self, jobs: list[Job]) -> None:
+        """Have these not wait any more."""
+        leaving = set(jobs)
+        self.waiting = deque(job for job in self.waiting if job not in leaving)
+
+    def _overtakers(self, queue: str) -> int:
+        """Return how many jobs from *queue* to take because they would overtake some that wait."""
+        if not self._waits_below(queue):
+            return 0
+        rank = self._ranks[queue]
+        return max(0, self.executor.size - sum(self._ranks[job.lease.queue] <= rank for job in self.waiting))
+
+    def _waits_below(self, queue: str) -> bool:
+        rank = self._ranks[queue]
+        return any(self._ranks[job.lease.queue] > rank for job in self.waiting)
