@@ -1,4 +1,4 @@
-"""docs/howto/follow-a-task.md, followed to the letter, web server included."""
+"""The pages with tasks in a web application, followed to the letter, web server included."""
 
 from __future__ import annotations
 
@@ -25,11 +25,18 @@ def data_dir(monkeypatch: pytest.MonkeyPatch, until: Callable[..., object]) -> I
 
 
 @pytest.mark.usefixtures("data_dir")
-def test_the_page_can_be_followed_to_the_letter(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("page", "commands_on_it"),
+    [
+        ("howto/follow-a-task.md", ["python", "python", "uvicorn", "curl", "curl", "curl"]),
+        ("howto/web-requests.md", ["uvicorn", *["curl"] * 8]),
+    ],
+)
+def test_the_page_can_be_followed_to_the_letter(tmp_path: Path, page: str, commands_on_it: list[str]) -> None:
     reader = Reader(tmp_path)
     ran = []
     try:
-        for language, block in blocks("howto/follow-a-task.md"):
+        for language, block in blocks(page):
             if language == "python":
                 reader.write(block)
             elif language == "console":
@@ -39,4 +46,4 @@ def test_the_page_can_be_followed_to_the_letter(tmp_path: Path) -> None:
         reader.leave()
     finally:
         reader.close()
-    assert ran == ["python", "python", "uvicorn", "curl", "curl", "curl"]
+    assert ran == commands_on_it
