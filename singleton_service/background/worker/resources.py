@@ -28,7 +28,7 @@ RESOURCES: list[WorkerResource[Any]] = []
 
 
 class WorkerResource(Generic[T]):
-    """One of a thing for each worker thread, such as a database connection.
+    """One of a thing for each worker thread, such as a database connection, and one for the event loop.
 
     It is opened in a thread before the first task there, and closed when the thread ends, in the reverse order of
     opening. When opening fails, tasks are held, uncounted, with the reason, and it is tried again.

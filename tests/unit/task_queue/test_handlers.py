@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import logging
 from typing import TYPE_CHECKING, Any
@@ -96,6 +97,7 @@ def test_a_module_that_is_loaded_again_may_say_the_same_again(handlers: HandlerR
         ({"retry_on": [ValueError]}, TypeError),
         ({"give_up_on": (ValueError, int)}, TypeError),
         ({"on_error": "later"}, TypeError),
+        ({"execution": "fiber"}, ValueError),
     ],
 )
 def test_a_policy_no_task_could_follow_is_refused_at_once(
@@ -103,6 +105,28 @@ def test_a_policy_no_task_could_follow_is_refused_at_once(
 ) -> None:
     with pytest.raises(error):
         task(**policy)(one)
+    assert handlers == {}
+
+
+def test_a_handler_runs_where_its_kind_of_function_belongs(handlers: HandlerRegistry) -> None:
+    async def coroutine(payload: dict[str, Any]) -> None:
+        """Await nothing."""
+
+    def plainly(payload: dict[str, Any]) -> Any:
+        return coroutine(payload)
+
+    class Callable:
+        async def __call__(self, payload: dict[str, Any]) -> None:
+            """Await nothing."""
+
+    assert Handler("x", one).kind == "thread"
+    assert Handler("x", plainly).kind == "thread", "whatever it returns"
+    assert Handler("x", coroutine).kind == "async"
+    assert Handler("x", functools.partial(coroutine)).kind == "async"
+    assert Handler("x", Callable()).kind == "async"
+    assert Handler("x", one, Policy(execution="async")).kind == "async"
+    with pytest.raises(ValueError, match=r"task 'coroutine' can't have execution='thread': .* asyncio\.run"):
+        task(execution="thread")(coroutine)
     assert handlers == {}
 
 
