@@ -15,6 +15,7 @@ import pytest
 from singleton_service._operations import state
 from singleton_service.background.task_queue import TaskFailedError, TaskQueueService, TaskRequest, TaskStatus, task
 from singleton_service.background.worker import WorkerService
+from singleton_service.background.worker.dispatcher import Dispatcher
 
 Queue = type[TaskQueueService]
 
@@ -222,6 +223,39 @@ def test_workers_can_be_started_again_beside_a_straggler(
     until(lambda: WorkerService.get_worker_stats()["active_workers"] == 1)
     assert queue.get_result(task_id) == "run 2"
     assert queue.get_queue_stats()["tasks_processed"] == 1
+
+
+def test_a_dispatcher_that_dies_of_what_nobody_foresaw_goes_on_with_what_it_holds(
+    queue: Queue, until: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    is_over = threading.Event()
+    runs: list[int] = []
+
+    def wait(payload: dict[str, int]) -> int:
+        runs.append(payload["n"])
+        is_over.wait(30)
+        return -payload["n"]
+
+    queue.register_handler("wait", wait)
+    ids = queue.enqueue_many(TaskRequest("wait", {"n": n}) for n in range(6))
+    WorkerService.start_workers(2)
+    until(lambda: len(runs) == 2)
+    turn, deaths = Dispatcher._turn, iter([SystemError("nobody foresaw this"), KeyboardInterrupt()])
+
+    def dying(dispatcher: Dispatcher) -> None:
+        death = next(deaths, None)
+        if death is not None:
+            raise death
+        turn(dispatcher)
+
+    monkeypatch.setattr(Dispatcher, "_turn", dying)
+    is_over.set()
+    assert [queue.get_result(task_id, timeout=30) for task_id in ids] == [0, -1, -2, -3, -4, -5]
+    assert sorted(runs) == list(range(6))
+    assert "worker 'worker-dispatcher' died: main raised SystemError('nobody foresaw this')" in caplog.text
+    until(WorkerService.health_check)
+    assert WorkerService.get_worker_stats()["processing_errors"] == 2
+    assert queue.get_queue_stats()["tasks_recovered"] == 0
 
 
 @pytest.mark.parametrize(

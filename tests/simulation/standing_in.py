@@ -21,7 +21,16 @@ from singleton_service.background.task_queue import (
     pulse,
     requests,
 )
-from singleton_service.background.worker import crew, dispatcher, execution, pool, seat, time_limits, wakeup
+from singleton_service.background.worker import (
+    crew,
+    dispatcher,
+    dispatcher_loop,
+    execution,
+    pool,
+    seat,
+    time_limits,
+    wakeup,
+)
 
 if TYPE_CHECKING:
     import random
@@ -210,6 +219,29 @@ class Thread:
             self._stage.wait(ends_s)
 
 
+class Server:
+    """singleton_service.workers.Server, of workers that do not die but with their process."""
+
+    def __init__(self, stage: Stage, *_: object, **__: object) -> None:
+        self._stage = stage
+        self._threads: list[Thread] = []
+
+    def add_worker(self, worker: Any) -> None:
+        self._threads.append(Thread(self._stage, worker.main, name=worker.name))
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        pass
+
+    def join_all(self) -> bool:
+        for thread in self._threads:
+            thread.join()
+        return True
+
+
 class Clock:
     """The module time."""
 
@@ -265,6 +297,7 @@ def standing_in(stage: Stage, chance: random.Random) -> Iterator[None]:
         (seat, "_throw", stage.throw),
         (pool, "SimpleQueue", of_stage(Inbox)),
         (wakeup, "Bell", of_stage(Bell)),
+        (dispatcher_loop, "Server", of_stage(Server)),
         (link.Link, "_has_bytes", lambda self, timeout_s: self._connection.can_read(timeout_s)),
         (ids, "os", noise),
         (outage, "random", chance),

@@ -17,6 +17,7 @@ from singleton_service.background.task_queue.outage import backoff_s
 from singleton_service.background.task_queue.scripts import MAX_BATCH
 
 from .crowding import Crowding
+from .dispatcher_loop import DispatcherLoop, server_of
 from .feeds import Feeds
 from .in_hand import InHand
 from .job import Ending
@@ -90,10 +91,10 @@ class Dispatcher:
         self._told_to_end: set[Lease] = set()
         self.done: deque[Job] = deque()
         self._stop_called = threading.Event()
-        # Not by Thread.join: one that a KeyboardInterrupt breaks off takes the thread for dead from then on (CPython
-        # before 3.13).
+        # A life of the loop may end before that, and another follow.
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="worker-dispatcher", daemon=True)
+        self._loop = DispatcherLoop(self, counters)
+        self._server = server_of(self._loop)
         self.cut_off = 0
 
     def start(self, executors: Sequence[Executor]) -> None:
@@ -101,7 +102,7 @@ class Dispatcher:
         self._in_hand = InHand(executors, self._handlers, self.done, self._feeds.ranks)
         self._heartbeat.listen(self._hear)
         self._heartbeat.watch(self._feeds.queues)
-        self._thread.start()
+        self._server.start()
 
     def stop(self, timeout_s: float) -> None:
         """Take no more tasks, hand back what has not begun, and after *timeout_s* what has not ended. Returns at once.
@@ -121,7 +122,10 @@ class Dispatcher:
 
     def join(self, timeout_s: float | None = None) -> bool:
         """Wait for the end of a stop; whether it has come."""
-        return self._ended.wait(timeout_s)
+        if not self._ended.wait(timeout_s):
+            return False
+        self._server.stop()
+        return self._server.join_all()
 
     def ring(self) -> None:
         """Say that there is something to look at. Any thread, at any time."""
@@ -135,8 +139,8 @@ class Dispatcher:
 
     @property
     def is_alive(self) -> bool:
-        """Whether its thread runs."""
-        return not self._ended.is_set()
+        """Whether its thread runs; not while a life that died has no successor yet."""
+        return self._loop.is_running
 
     @property
     def running(self) -> dict[Kind, int]:
@@ -145,22 +149,26 @@ class Dispatcher:
 
     # The loop
 
-    def _run(self) -> None:
-        try:
-            while not self._has_ended():
-                try:
-                    self._turn()
-                except QueueUnavailableError as error:
-                    self._lost_server(error)
-                except TaskQueueError as error:
-                    self._isolate(error)
-                except Exception:
-                    self._counters.add(processing_errors=1)
-                    logger.exception("the dispatcher stumbled; it goes on")
-                    self._pause()
-        finally:
-            self.close()
-            self._ended.set()
+    def run(self) -> None:
+        """Dispatch until a stop has come to its end; to be called by the loop's thread."""
+        while not self._has_ended():
+            try:
+                self._turn()
+            except QueueUnavailableError as error:
+                self._lost_server(error)
+            except TaskQueueError as error:
+                self._isolate(error)
+        self.close()
+        self._ended.set()
+
+    def begin_anew(self) -> None:
+        """Go on after an error that nobody foresaw: what is in hand stays, what was said is doubted."""
+        self._link.close()
+        self._wake_up.disarm()
+        self._outbox.doubt()
+        self._feeds.hope_all()
+        for queue in self._feeds.queues:
+            self._heartbeat.doubt(queue)
 
     def _turn(self) -> None:
         now = time.monotonic()

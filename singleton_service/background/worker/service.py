@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import functools
 import logging
 import os
 import threading
@@ -351,9 +350,10 @@ def _forget_the_parents() -> None:
 os.register_at_fork(after_in_child=_forget_the_parents)
 
 
-@functools.cache
 def _arrange_exit(pid: int) -> None:
-    """Have the end of this process wait for running tasks, once; a child that forks off arranges its own."""
+    """Have the end of this process wait for running tasks; a child that forks off arranges its own."""
+    # Anew each time: what is registered last comes first, and threads must not be told to end before tasks have.
+    atexit.unregister(_stop_at_exit)
     atexit.register(_stop_at_exit, pid)
 
 
