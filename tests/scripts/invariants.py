@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from redis.crc import key_slot
@@ -40,7 +41,7 @@ SUSPECT_AFTER = 2
 HAS_LIMIT_KEY = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: what is asked for each of thousands of tasks is worked out once
 class Dump:
     """All of a queue at one moment: lists, hashes, sorted sets by name, each worker's `owned`, bodies by shelf."""
 
@@ -76,7 +77,7 @@ class Dump:
             is_full=bool(next(answers)),
         )
 
-    @property
+    @cached_property
     def blobs(self) -> dict[str, bytes]:
         """The bodies themselves, wherever they lie."""
         everywhere = dict(self.hashes["body"])
@@ -84,7 +85,7 @@ class Dump:
             everywhere.update(shelf)
         return everywhere
 
-    @property
+    @cached_property
     def bodies(self) -> set[str]:
         """The tasks that are kept, failed ones included."""
         return set(self.blobs)
@@ -99,7 +100,7 @@ class Dump:
         """Line, rank and uid of each task that waits in one, in their order."""
         return [(line, rank, uid) for line, rank, uid in (member.split("\n") for member in self.zsets["waiting"])]
 
-    @property
+    @cached_property
     def limit_keys(self) -> dict[str, str]:
         """The limit key of each unfinished task that has one and is not in line for a unique key."""
         lines = {uid: place.decode().partition("\n")[0] for uid, place in self.hashes["line_of"].items()}
