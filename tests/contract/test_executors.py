@@ -30,7 +30,7 @@ Queue = type[TaskQueueService]
 PATIENCE_S = 30.0
 SHORT_S = 0.05
 # Each with what `execution` has to say for it.
-KINDS: dict[str, Any] = {"thread": None, "async": None}
+KINDS: dict[str, Any] = {"thread": None, "async": None, "process": "process"}
 
 left_by = contextvars.ContextVar("left_by", default="nobody")
 

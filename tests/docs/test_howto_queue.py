@@ -24,6 +24,7 @@ PAGES = (
     "hooks-resources-scopes",
     "intake-and-order",
     "look-after-a-queue",
+    "processes",
     "rate-limits-and-tenants",
     "retries",
     "schedule-tasks",

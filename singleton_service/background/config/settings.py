@@ -159,7 +159,8 @@ class Settings(BaseSettings):
         le=_CENTURY_S,
         allow_inf_nan=False,
         description="How long a handler may take to end once it is interrupted, by its time limit or a cancel. "
-        "Then it is given up: another thread takes its place, and what comes of it is refused.",
+        "Then its process is killed, or it is given up: another thread takes its place, and what comes of it is "
+        "refused.",
     )
     service_check_seconds: float = Field(
         default=5,
@@ -182,6 +183,13 @@ class Settings(BaseSettings):
         ge=1,
         le=10_000,
         description="How many coroutines run at once in a worker process, beside its threads.",
+    )
+    processes: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description='How many processes a worker process has at most for tasks with `execution="process"`, each with '
+        "one task at a time; they start when they are needed. 0: as many as there are processors.",
     )
     blocked_loop_seconds: float = Field(
         default=1,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from singleton_service._requires import is_service
 
 from .checks import check_name
+from .importable import place_of
 from .payloads import Form, form_of
 from .policy import Policy
 
@@ -42,6 +43,7 @@ class Handler:
 
         Raises:
             ValueError: it can't run where its policy says.
+            TypeError: it is to run in a process of its own, which could not import it.
         """
         object.__setattr__(self, "form", form_of(self.name, self.function) if callable(self.function) else None)
         owner = getattr(self.function, "__self__", None)
@@ -53,6 +55,8 @@ class Handler:
                 f"task {self.name!r} can't have execution='thread': its function is a coroutine, and those run on the "
                 "event loop. Leave execution out, or make it a plain function that calls asyncio.run()"
             )
+        if self.policy.execution == "process" and callable(self.function):
+            place_of(self.name, self.function)
         object.__setattr__(self, "kind", self.policy.execution or ("async" if is_coroutine else "thread"))
 
     def gather(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:

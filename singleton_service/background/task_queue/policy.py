@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     ErrorClasses = type[BaseException] | tuple[type[BaseException], ...]
     OnError = Callable[[Task, BaseException], Any]
 
-Kind: TypeAlias = Literal["thread", "async"]
+Kind: TypeAlias = Literal["thread", "async", "process"]
 _KINDS = get_args(Kind)
 DEFAULT_FACTOR = 2.0
 _LARGEST_FACTOR = 1000
@@ -58,8 +58,10 @@ class PolicyOptions(TypedDict, total=False):
             give a task more than its retries.
         schedule: when it is enqueued again and again, without arguments, by each process that knows it and has started
             its scheduler: what `SchedulerService.schedule_task` takes, such as "daily at 02:00" or "0 2 * * *".
-        execution: where the handler runs, "thread" or "async" (the event loop). Coroutines run on the loop and plain
-            functions in threads, so only a plain function that returns an awaitable has a use for "async".
+        execution: where the handler runs, "thread", "async" (the event loop) or "process". Coroutines run on the loop
+            and plain functions in threads, so only a plain function that returns an awaitable has a use for "async". A
+            process is for work that computes for long, may crash, or must be stopped whatever it does: it has to be
+            able to import the function, see docs/howto/processes.md.
     """
 
     queue: str | None
@@ -164,8 +166,8 @@ def _check_number(name: str, value: object, least: float, most: float, least_mea
 
 def _check_kind(execution: object) -> None:
     if execution is not None and execution not in _KINDS:
-        kinds = " or ".join(map(repr, _KINDS))
-        raise ValueError(f"execution {execution!r} is none of those there are: pass {kinds}, or leave it out")
+        kinds = ", ".join(map(repr, _KINDS))
+        raise ValueError(f"execution {execution!r} is none of those there are: pass one of {kinds}, or leave it out")
 
 
 def _check_errors(name: str, classes: object) -> None:

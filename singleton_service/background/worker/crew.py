@@ -10,7 +10,9 @@ from .coroutine_pool import CoroutinePool
 from .dispatcher import Dispatcher
 from .execution import Execution
 from .hooks import WORKER_START, WORKER_STOP, tell_of_worker
+from .metrics import processors
 from .pool import ThreadPool
+from .processes import ProcessPool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +58,7 @@ class Crew:
         self._executors: list[Executor] = [
             ThreadPool(size, execution, done, ring, grace_s),
             CoroutinePool(coroutines, execution, readiness.loop, done, ring, grace_s),
+            ProcessPool(settings.processes or processors(), execution, done, ring, settings),
         ]
 
     def start(self) -> None:

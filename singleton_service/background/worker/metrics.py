@@ -23,6 +23,13 @@ class Usage:
         return round(percent, 1)
 
 
+def processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def resident_mb() -> float:
     """Return the memory the process has in RAM, MB (10^6 bytes); where only its peak is known, that."""
     try:

@@ -41,6 +41,8 @@ class Readiness:
     def prepare(self, handlers: Mapping[str, Handler], check_s: float) -> None:
         """Start what all handlers require. Never raises: what can't be started is logged, and tried again later.
 
+        Those of handlers that run in processes are started there.
+
         Args:
             handlers: those of this process; more may be added later.
             check_s: how often to ask services whether they still answer.
@@ -48,7 +50,7 @@ class Readiness:
         self._watch = ServiceWatch(handlers, check_s)
         # A service of both kinds has to live on the loop, for plain code may use it from anywhere.
         for handler in sorted(handlers.values(), key=lambda handler: not _is_async(handler)):
-            if handler.service is not None and not handler.service._initialized:
+            if handler.kind != "process" and handler.service is not None and not handler.service._initialized:
                 self._start(handler, handler.service)
 
     def is_sure(self, handler: Handler) -> bool:

@@ -21,6 +21,7 @@ from singleton_service.background.task_queue.order import queue_order
 from .crew import Crew
 from .loop import HandlerLoop
 from .metrics import Usage, performance
+from .processes import check_tickets, is_importing_main
 from .readiness import Readiness
 from .roster import WorkerInfo, roster
 from .samples import register_samples
@@ -79,9 +80,16 @@ class WorkerService(BaseService):
                 queues that have work.
 
         Raises:
-            ValueError, TypeError: an argument can't be used.
+            ValueError, TypeError: an argument can't be used, or a handler with `execution="process"` can't be imported.
+            RuntimeError: called while a process for tasks imports the main module.
         """
         order = _check(num_workers, queues)
+        if is_importing_main():
+            raise RuntimeError(
+                "start_workers() was called by the main module while a process for tasks imports it, as each does. Put "
+                "what only the program itself shall do under: if __name__ == '__main__':"
+            )
+        check_tickets(TaskQueueService._task_handlers)
         crew = cls._crew
         if crew is not None and crew.is_stopping and not crew.is_callers:
             crew.gone.wait()

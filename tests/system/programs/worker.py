@@ -55,6 +55,16 @@ def hog(payload: dict[str, Any]) -> Any:
     return os.getpid()
 
 
+def deaf(payload: dict[str, Any]) -> Any:
+    """Hold the interpreter's lock in native code, deaf to signals, for ever, in the first run only."""
+    is_first = f"begin {payload['n']} " not in Path(LOG).read_text() if Path(LOG).exists() else True
+    note("begin", payload)
+    if is_first:
+        sum(range(1 << 62))
+    note("end", payload)
+    return os.getpid()
+
+
 def sleep_once(payload: dict[str, Any]) -> Any:
     """Sleep in the first run only."""
     is_first = f"begin {payload['n']} " not in Path(LOG).read_text() if Path(LOG).exists() else True
@@ -107,6 +117,9 @@ def crash(payload: dict[str, Any]) -> Any:
 
 for handler in (mark, sleep, sleep_once, spin, hog, tidy, tidy_async, terminate, crash):
     TaskQueueService.register_handler(handler.__name__, handler, retry_delay_seconds=0)
+
+for handler in (sleep, sleep_once, tidy, deaf):
+    TaskQueueService.register_handler(f"{handler.__name__}_apart", handler, execution="process", retry_delay_seconds=0)
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")

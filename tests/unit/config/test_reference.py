@@ -17,6 +17,7 @@ def unit_of(field: str) -> str:
         "_seconds": "s",
         "_bytes": "bytes",
         "_replicas": "replicas",
+        "processes": "processes",
         "max_results": "tasks",
         "max_failed": "tasks",
         "max_backlog": "tasks",

@@ -178,6 +178,17 @@ def forks(_payload: dict[str, Any]) -> int:
     return os.waitpid(child, 0)[1]
 
 
+def leaves_a_child(payload: dict[str, Any]) -> None:
+    if os.fork() == 0:
+        note(payload, os.getpid())
+        while not Path(payload["until"]).exists():
+            time.sleep(0.005)
+        os._exit(0)
+    while not Path(payload["path"]).exists():
+        time.sleep(0.005)
+    os._exit(3)
+
+
 class Steps(BaseService):
     path: ClassVar[str] = ""
 

@@ -11,7 +11,6 @@ import sys
 import textwrap
 import threading
 from collections import deque
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +31,7 @@ from singleton_service.background.worker.processes import pool as pool_module
 from singleton_service.background.worker.processes.travel import handler_for, ticket_for
 from singleton_service.background.worker.readiness import Readiness
 from singleton_service.background.worker.seat import Seat
+from tests.process_table import is_alive, task_processes
 
 from . import jobs_for_processes as jobs
 
@@ -42,25 +42,6 @@ FENCE = 1_700_000_000_000_000
 # A process needs half a second of a processor to start; a machine that is busy takes its time.
 PATIENCE_S = 60.0
 ROOT = Path(__file__).parents[3]
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def children() -> set[int]:
-    """Return the ids of the pools' processes, dead ones that nobody has waited for included."""
-    mine = str(os.getpid())
-    found = set()
-    for path in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            parent = path.joinpath("stat").read_text().rpartition(")")[2].split()[1]
-            if parent == mine and "processes.inside" in path.joinpath("cmdline").read_text():
-                found.add(int(path.name))
-    return found
 
 
 def open_files() -> int:
@@ -133,7 +114,7 @@ def new_bench(until: Callable[..., Any]) -> Iterator[Callable[..., Bench]]:
     yield make
     for each in benches:
         each.close()
-    assert not children()
+    assert not task_processes()
     until(lambda: threading.active_count() == threads)
     assert open_files() == files
 
@@ -229,7 +210,7 @@ def test_a_handler_knows_its_task_and_its_logs_are_its_parents(bench: Bench, cap
         1,
     )
     assert vars(record)["odd"] == repr(Path("odd"))
-    assert record.process in children()
+    assert record.process in task_processes()
 
 
 def test_levels_are_the_parents_and_what_can_not_be_put_together_stops_nobody(
@@ -242,8 +223,19 @@ def test_levels_are_the_parents_and_what_can_not_be_put_together_stops_nobody(
 
 def test_a_process_that_a_handler_forks_off_is_none_of_the_pool(bench: Bench) -> None:
     assert result_of(bench.run(jobs.forks)) == 0
-    assert len(children()) == 1
+    assert len(task_processes()) == 1
     bench.pid()
+
+
+def test_a_death_is_noticed_though_something_lives_on_that_was_forked_off(
+    bench: Bench, notebook: dict[str, Any], notes: Callable[..., list[str]]
+) -> None:
+    job = bench.run(jobs.leaves_a_child, notebook)
+    assert "exit code 3" in error_of(job)["m"]
+    left = int(notes()[0])
+    assert is_alive(left)
+    Path(notebook["until"]).touch()
+    bench.until(lambda: not is_alive(left))
 
 
 # Crashes
@@ -329,14 +321,29 @@ def test_while_no_process_can_be_started_tasks_are_held_and_then_go_on(
     bench.until(goes_on, PATIENCE_S)
 
 
+@pytest.mark.parametrize(
+    ("main", "reason"),
+    [
+        (None, "FileNotFoundError"),
+        ("import nowhere_at_all", "No module named 'nowhere_at_all'"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        (
+            "from singleton_service.background.worker import WorkerService\nWorkerService.start_workers(1)",
+            "start_workers() was called by the main module",
+        ),
+    ],
+)
 def test_a_main_module_that_can_not_be_imported_is_said_to_be_the_reason(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, main: str | None, reason: str
 ) -> None:
+    path = tmp_path / "main.py"
+    if main is not None:
+        path.write_text(main)
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", "/nowhere/main.py", raising=False)
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(path), raising=False)
     job = bench.run(jobs.pid)
     assert job.ending is Ending.HOLD
-    assert "FileNotFoundError" in job.reason
+    assert reason in job.reason
 
 
 # Time limits and cancels
@@ -421,7 +428,7 @@ def test_closing_lets_a_job_end_and_kills_those_that_were_handed_back(
     assert bench.pool.take_back() == [waiting]
     stuck.is_abandoned = True
     bench.pool.close()
-    bench.until(lambda: len(children()) == 1)
+    bench.until(lambda: len(task_processes()) == 1)
     Path(notebook["until"]).touch()
     bench.pool.join(PATIENCE_S)
     assert not any(map(is_alive, pids))
@@ -433,7 +440,7 @@ def test_closing_lets_a_job_end_and_kills_those_that_were_handed_back(
 def test_a_pool_that_had_nothing_to_do_has_nothing_to_end(new_bench: Callable[..., Bench]) -> None:
     bench = new_bench()
     bench.pool.start()
-    assert not children()
+    assert not task_processes()
     assert bench.pool.alive() == []
     bench.close()
 

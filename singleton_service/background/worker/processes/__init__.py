@@ -3,6 +3,8 @@
 pool.py has them from the outside: one thread for all of them. inside.py is what runs in each.
 """
 
+from .child import is_importing_main
 from .pool import ProcessPool
+from .travel import check_tickets
 
-__all__ = ["ProcessPool"]
+__all__ = ["ProcessPool", "check_tickets", "is_importing_main"]

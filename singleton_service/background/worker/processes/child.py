@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import multiprocessing.process
 import multiprocessing.spawn
 import os
 import pickle
@@ -10,7 +11,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from multiprocessing import util
 from typing import TYPE_CHECKING, Any
@@ -79,7 +79,7 @@ class Child:
         self.line = Line(ours)
         self._stack, stack = os.pipe()
         try:
-            self._process = _spawn(theirs.fileno(), stack)
+            self._process = _spawn(theirs.fileno(), stack, preparation["sys_path"])
         except BaseException:
             ours.close()
             os.close(self._stack)
@@ -194,9 +194,13 @@ class Child:
         return "\n".join(["Traceback (most recent call last):", *reversed(shown), ending, ""])
 
 
-def _spawn(line: int, stack: int) -> subprocess.Popen[bytes]:
+def is_importing_main() -> bool:
+    """Whether this is a process that was spawned just now, and imports the main module of its parent."""
+    return getattr(multiprocessing.process.current_process(), "_inheriting", False)
+
+
+def _spawn(line: int, stack: int, path: list[str]) -> subprocess.Popen[bytes]:
     options = util._args_from_interpreter_flags()  # type: ignore[attr-defined]  # as multiprocessing does
-    path = [each for each in sys.path if isinstance(each, str)]
     # Until it has handlers of its own a Ctrl-C would leave a traceback of its imports.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
@@ -209,7 +213,7 @@ def _spawn(line: int, stack: int) -> subprocess.Popen[bytes]:
                 str(line),
                 str(stack),
                 str(os.getpid()),
-                *path,
+                *(each for each in path if isinstance(each, str)),
             ],
             stdin=subprocess.DEVNULL,
             pass_fds=(line, stack),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 HEAD = struct.Struct(">QB")
 TELL_WHERE = signal.SIGUSR2
 """The signal at which a process writes down where it is, whatever it does."""
-_CHUNK_BYTES = 1024 * 1024
+CHUNK_BYTES = 1024 * 1024
 
 
 class Kind(IntEnum):
@@ -72,7 +72,7 @@ class Line:
         """Write what can be written. That nobody reads any more is found out by `receive`."""
         try:
             while self._unsent:
-                del self._unsent[: self._socket.send(self._unsent[:_CHUNK_BYTES])]
+                del self._unsent[: self._socket.send(self._unsent[:CHUNK_BYTES])]
         except BlockingIOError:
             return
         except (BrokenPipeError, ConnectionResetError):
@@ -85,7 +85,7 @@ class Line:
             EOFError: there is nothing more to come.
         """
         try:
-            chunk = self._socket.recv(_CHUNK_BYTES)
+            chunk = self._socket.recv(CHUNK_BYTES)
         except BlockingIOError:
             return []
         except ConnectionResetError:

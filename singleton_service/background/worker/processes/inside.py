@@ -32,7 +32,7 @@ from singleton_service.background.worker.readiness import Readiness
 from singleton_service.background.worker.resources import close_here
 from singleton_service.background.worker.seat import Order, Seat, arrive
 
-from .frames import HEAD, TELL_WHERE, Kind, frame
+from .frames import CHUNK_BYTES, HEAD, TELL_WHERE, Kind, frame
 from .logs import Relay, set_levels
 from .travel import Ticket, handler_for
 
@@ -72,6 +72,7 @@ class Inside:
         self._seat = _Seat(self)
         self._handlers: dict[str, Handler] = {}
         self._known: set[Ticket] = set()
+        self._missed: set[Ticket] = set()
         self._execution: Execution
         self._relay = Relay(self._log)
         self._is_here = True
@@ -153,7 +154,9 @@ class Inside:
         try:
             self._handlers[ticket.name] = handler_for(ticket)
         except BaseException as error:
-            logger.exception("the handler of task %r can't be imported in its process", ticket.name)
+            if ticket not in self._missed:  # once: it is tried again and again
+                self._missed.add(ticket)
+                logger.exception("the handler of task %r can't be imported in its process", ticket.name)
             return f"{ticket.module}.{ticket.qualname} can't be imported: {type(error).__name__}: {error}"
         self._known.add(ticket)
         return None
@@ -161,18 +164,25 @@ class Inside:
     # The other threads
 
     def _listen(self) -> None:
-        with self._socket.makefile("rb") as stream:
-            while len(head := stream.read(HEAD.size)) == HEAD.size:
-                length, kind = HEAD.unpack(head)
-                data = stream.read(length)
-                if kind == Kind.INTERRUPT:
-                    number, _, order = data.decode().partition(" ")
-                    if not self._interrupt(Order(order)):
-                        self.say(Kind.MISSED, number.encode())
-                else:
-                    self._told.put((Kind(kind), data))
-        # The parent is dead: nobody would hear of the outcome, and the task runs again elsewhere.
-        os._exit(1)
+        while True:
+            length, kind = HEAD.unpack(self._read(HEAD.size))
+            data = self._read(length)
+            if kind == Kind.INTERRUPT:
+                number, _, order = data.decode().partition(" ")
+                if not self._interrupt(Order(order)):
+                    self.say(Kind.MISSED, number.encode())
+            else:
+                self._told.put((Kind(kind), data))
+
+    def _read(self, size: int) -> bytes:
+        data = bytearray()
+        while len(data) < size:
+            chunk = self._socket.recv(min(size - len(data), CHUNK_BYTES))
+            if not chunk:
+                # The parent is dead: nobody would hear of the outcome, and the task runs again elsewhere.
+                os._exit(1)
+            data += chunk
+        return bytes(data)
 
     def _interrupt(self, order: Order) -> bool:
         job = self._job

@@ -113,9 +113,12 @@ class ProcessPool:
         self._wake()
 
     def join(self, timeout_s: float) -> None:
-        """Wait for the processes to end; after *timeout_s* those that are left are killed."""
+        """Wait for the processes to end; after *timeout_s* those that are left are killed.
+
+        It is longer only for their services, which have `SERVICES_END_S` to shut down.
+        """
         if self._thread is not None:
-            self._thread.join(timeout_s)
+            self._thread.join(max(timeout_s, SERVICES_END_S))
             self._is_hurried = True
             self._wake()
             self._thread.join()

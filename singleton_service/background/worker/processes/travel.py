@@ -9,6 +9,7 @@ from singleton_service.background.task_queue.handlers import Handler
 from singleton_service.background.task_queue.importable import find, place_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
 
@@ -55,6 +56,17 @@ def ticket_for(handler: Handler) -> Ticket:
             "is defined at the top of a module, or define the task with @task"
         ) from error
     return Ticket(handler.name, module, qualname, policy)
+
+
+def check_tickets(handlers: Mapping[str, Handler]) -> None:
+    """See that processes will find their handlers.
+
+    Raises:
+        TypeError: they would not find one of them; the message says why.
+    """
+    for handler in list(handlers.values()):
+        if handler.kind == "process":
+            ticket_for(handler)
 
 
 def handler_for(ticket: Ticket) -> Handler:

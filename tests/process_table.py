@@ -1,0 +1,27 @@
+"""Which processes there are, as the kernel sees it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that only waits for its parent to notice its end does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def task_processes() -> set[int]:
+    """Return this process's children that do tasks, dead ones that nobody has waited for included."""
+    mine = str(os.getpid())
+    found = set()
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parent = path.joinpath("stat").read_text().rpartition(")")[2].split()[1]
+            if parent == mine and "processes.inside" in path.joinpath("cmdline").read_text():
+                found.add(int(path.name))
+    return found
