@@ -34,8 +34,14 @@ def given_up() -> list[tuple[Seat, Job]]:
 
 
 @pytest.fixture
-def limits(given_up: list[tuple[Seat, Job]]) -> Iterator[TimeLimits]:
-    limits = TimeLimits(0.05, lambda seat, job: given_up.append((seat, job)))
+def grace_s() -> float:
+    """On a busy machine an interrupted thread may not get to run for long; that is no stubbornness."""
+    return PATIENCE_S
+
+
+@pytest.fixture
+def limits(grace_s: float, given_up: list[tuple[Seat, Job]]) -> Iterator[TimeLimits]:
+    limits = TimeLimits(grace_s, lambda seat, job: given_up.append((seat, job)))
     yield limits
     limits.stop()
     assert "worker-time-limits" not in {thread.name for thread in threading.enumerate()}
@@ -88,7 +94,7 @@ def test_the_earliest_limit_counts_whoever_began_first(limits: TimeLimits) -> No
 
 
 def test_ten_thousand_handlers_interrupted_as_they_return_hurt_nobody_else(
-    limits: TimeLimits, switching_often: None
+    limits: TimeLimits, given_up: list[tuple[Seat, Job]], switching_often: None
 ) -> None:
     counts = {"returned": 0, "interrupted": 0}
     troubles: list[BaseException] = []
@@ -97,19 +103,23 @@ def test_ten_thousand_handlers_interrupted_as_they_return_hurt_nobody_else(
     def work(calls: int) -> None:
         seat = seat_in(limits)
         returned = interrupted = 0
-        margin_s = 0.0
+        margin_s, in_a_row = 0.0, 0
         try:
             for _ in range(calls):
-                job = job_with(0.0002)
+                job = job_with(0.00005)
                 try:
                     value = seat.call(job, _until, job.deadline + margin_s)
                 except TaskInterrupted:
                     interrupted += 1
-                    margin_s -= 2e-6  # next time end a little earlier, so that both are about as likely
+                    in_a_row = min(in_a_row, 0) - 1
                 else:
                     assert value == "done"
                     returned += 1
-                    margin_s += 2e-6
+                    in_a_row = max(in_a_row, 0) + 1
+                # Next time end a little earlier or later, and more so the longer it goes the same way: on a busy
+                # machine, too, the two soon meet, and are about as likely from then on.
+                margin_s += 2e-6 * in_a_row
+                assert margin_s < 1, "nobody is interrupted any more"
                 # An innocent one, without a limit: what was meant for the one before must not reach it.
                 assert seat.call(job_with(), lambda number: sum(range(number)), 50) == 1225
         except BaseException as error:
@@ -124,8 +134,9 @@ def test_ten_thousand_handlers_interrupted_as_they_return_hurt_nobody_else(
     for thread in threads:
         thread.join()
     assert not troubles
+    assert not given_up
     assert sum(counts.values()) == 10_000
-    assert min(counts.values()) > 50, counts  # both sides of the race were met
+    assert min(counts.values()) > 1000, counts  # both sides of the race were met
 
 
 def _until(ends_at: float) -> str:
@@ -134,6 +145,7 @@ def _until(ends_at: float) -> str:
     return "done"
 
 
+@pytest.mark.parametrize("grace_s", [0.05])
 def test_a_handler_that_does_not_mind_is_given_up_once(
     limits: TimeLimits, given_up: list[tuple[Seat, Job]], until: Callable[..., Any]
 ) -> None:
