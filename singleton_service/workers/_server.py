@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import signal
 import threading
+import weakref
 from queue import SimpleQueue
 
+from singleton_service._operations import after_fork
 from singleton_service._signals import stopping_on_signals
 
 from . import _endings
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from ._life import Life
 
 __all__ = ["Server"]
+
+_servers: weakref.WeakSet[Server] = weakref.WeakSet()
 
 
 class Server:
@@ -61,6 +65,7 @@ class Server:
         # To whom runs forever: a signal's number, or None when there is nothing to run for any more.
         # A SimpleQueue bears being put to by the very thread that waits at it, in a signal handler.
         self._calls: SimpleQueue[int | None] | None = None
+        _servers.add(self)
 
     @property
     def workers(self) -> tuple[AbstractWorker, ...]:
@@ -192,3 +197,16 @@ class Server:
         calls = self._calls
         if calls is not None:
             calls.put(number)
+
+    def _leave_to_the_parent(self) -> None:
+        """Forget, in a forked child, that it runs: it does so in the parent only."""
+        self._lock = threading.RLock()
+        self._supervisor = self._former = self._calls = None
+
+
+def _leave_servers_to_the_parent() -> None:
+    for server in _servers:
+        server._leave_to_the_parent()
+
+
+after_fork.append(_leave_servers_to_the_parent)

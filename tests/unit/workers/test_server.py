@@ -7,6 +7,7 @@ import os
 import queue
 import signal
 import threading
+import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -216,6 +217,38 @@ def test_a_worker_that_cannot_be_started_again_is_tried_again(
         f"worker 'failing' could not be started again: no more processes; starting it again in {delay_s} s"
         for delay_s in ("0.02", "0.04")
     ]
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")  # from 3.12 on: that is what this is about
+def test_a_forked_child_can_start_it_and_there_it_restarts_who_dies() -> None:
+    parent = os.getpid()
+
+    class Fails(ThreadWorker):
+        def main(self) -> None:
+            if os.getpid() != parent and self.starts == 2:
+                raise ValueError("no luck in the child's first life")
+            self.should_stop(within=PATIENCE_S)
+
+    worker = Fails()
+    server = Server(first_restart_s=0.01)
+    server.add_worker(worker)
+    server.start()
+    child = os.fork()
+    if child == 0:
+        try:
+            logging.disable()
+            server.start()
+            deadline = time.monotonic() + PATIENCE_S
+            while worker.starts < 3 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            server.stop()
+            os._exit(0 if server.join_all(PATIENCE_S) and worker.starts == 3 else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+    assert worker.is_running
+    server.stop()
+    assert server.join_all(PATIENCE_S)
 
 
 def test_the_timeout_is_shared_by_all(monkeypatch: pytest.MonkeyPatch) -> None:
