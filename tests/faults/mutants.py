@@ -62,9 +62,17 @@ class Mutant:
                 copy = shutil.copytree if (_HOME / name).is_dir() else shutil.copy
                 copy(_HOME / name, home / name)
             self.breed(home)
+            # For the processes of a test, too.
+            variables = {**os.environ, "PYTHONPATH": directory}
             try:
                 hunt = subprocess.run(
-                    self._command(), cwd=home, capture_output=True, text=True, timeout=_LONGEST_S, check=False
+                    self._command(),
+                    cwd=home,
+                    env=variables,
+                    capture_output=True,
+                    text=True,
+                    timeout=_LONGEST_S,
+                    check=False,
                 )
             except subprocess.TimeoutExpired:
                 return f"{self.hunter} came to no end within {_LONGEST_S} s"
@@ -137,6 +145,22 @@ MUTANTS = (
         "    put_back(ARGV[mine[n]], now_ms)\n",
         "terminated",
         "a stop counted as a failed attempt",
+    ),
+    Mutant(
+        "what a stop cuts off is interrupted",
+        "singleton_service/background/worker/dispatcher.py",
+        "            self._in_hand.interrupt(job)\n",
+        "",
+        "tests/system/test_shutdown.py::test_a_handler_that_is_cut_off_cleans_up_before_its_task_begins_elsewhere",
+        "tidied",
+    ),
+    Mutant(
+        "a dispatcher that dies is followed by another",
+        "singleton_service/workers/_supervisor.py",
+        "if life.failure is not None and not life.is_told_to_stop:",
+        "if life.failure is None and not life.is_told_to_stop:",
+        "tests/contract/test_worker.py::test_a_dispatcher_that_dies_of_what_nobody_foresaw_goes_on_with_what_it_holds",
+        "TimeoutError",
     ),
     Mutant(
         "an ending frees only its own unique key",
