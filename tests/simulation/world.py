@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import traceback
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from .standing_in import replacing, standing_in
 from .witness import Witness
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from singleton_service.background.engine import Engine
 
@@ -75,20 +76,28 @@ def play(seed: int, engine: Engine, changes: Changes = ()) -> Tale:
     # What a process remembers for good, each seed begins without.
     turns_of.cache_clear()
     scripts = simulated_scripts(changes)
-    replaced: list[tuple[Any, str, Any]] = [
-        (client, "load_scripts", lambda _offset_ms: scripts),
-        # Warnings are what bad lines are for; here the end is what counts.
-        (logging.root.manager, "_disable", logging.CRITICAL),
-    ]
+    replaced: list[tuple[Any, str, Any]] = [(client, "load_scripts", lambda _offset_ms: scripts)]
     stage, witness = Stage(), Witness(scripts)
     network = Network(stage, engine, scripts, random.Random(f"network {seed}"), witness)
-    with standing_in(stage, random.Random(f"package {seed}")), replacing(replaced):
+    with standing_in(stage, random.Random(f"package {seed}")), replacing(replaced), _silence():
         world = World(seed, stage, network, witness)
         try:
             world.play()
         finally:
             world.end()
     return world.tale
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Warnings are what bad lines are for; here the end is what counts."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        # Not by hand: each logger remembers what is silent, and would go on being so in other tests.
+        logging.disable(before)
 
 
 class World:
