@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Queue = type[TaskQueueService]
 
+# Where it does not depend on the server.
+on_one_engine = pytest.mark.parametrize("surroundings", ["embedded"], indirect=True)
 RUNNING = 50
 HELD_READY = 100
 
@@ -78,6 +80,7 @@ def test_a_handler_that_is_cut_off_cleans_up_before_its_task_begins_elsewhere(
     assert [(task.status, task.retry_count, task.errors) for task in tasks] == [(TaskStatus.RUNNING, 0, ())] * 2
 
 
+@on_one_engine
 def test_services_are_closed_in_reverse_after_the_last_task(
     queue: Queue, workers: Workers, until: Any, at_end: Callable[..., int]
 ) -> None:
@@ -93,6 +96,7 @@ def test_services_are_closed_in_reverse_after_the_last_task(
     assert queue.get_queue_stats()["tasks_processed"] == 1
 
 
+@on_one_engine
 def test_a_signal_that_comes_amid_the_start_ends_it_as_soon_as_that_is_done(
     queue: Queue, workers: Workers, until: Any, at_end: Callable[..., int]
 ) -> None:
@@ -107,6 +111,7 @@ def test_a_signal_that_comes_amid_the_start_ends_it_as_soon_as_that_is_done(
     assert workers.count("down") == {"Mail": 1, "Store": 1}
 
 
+@on_one_engine
 def test_a_second_signal_breaks_off_a_start_that_hangs(
     queue: Queue, workers: Workers, until: Any, at_end: Callable[..., int]
 ) -> None:
