@@ -81,11 +81,37 @@ def test_one_that_blocks_the_loop_is_reported_once_with_the_line_where_it_stands
     (report,) = [each.getMessage() for each in caplog.records if "blocks the event loop" in each.getMessage()]
     line = block.__code__.co_firstlineno + 2
     assert report.startswith(f"task {blocking} (block), handler ")
-    assert "block', blocks the event loop at " in report
+    assert f"block', blocks the event loop at {__file__}, line {line}, for 0." in report
     assert f'{__file__}", line {line}, in block' in report
     assert "go_on.wait(PATIENCE_S)  # the culprit" in report
     for ours in ("execution.py", "coroutine_pool.py", "runners.py"):
         assert ours not in report
+
+
+def test_what_a_blocked_loop_cant_begin_is_left_to_others(queue: Queue, until: Callable[..., Any]) -> None:
+    go_on = threading.Event()
+
+    async def block(payload: dict[str, Any]) -> str:
+        go_on.wait(PATIENCE_S)
+        return "done"
+
+    queue.register_handler("block", block)
+    queue.register_handler("double", double)
+    WorkerService.start_workers(1)
+    blocking = queue.enqueue_task("block")
+    try:
+        until(lambda: WorkerService.get_worker_stats()["running_tasks"]["async"] == 1)
+        queue.enqueue_many(many("double", 20))
+        # This process as one that is idle.
+        for _ in range(20):
+            task = until(lambda: queue.get_next_task(timeout=1))
+            assert (task.name, task.retry_count) == ("double", 0)
+            assert queue.complete_task(task, "elsewhere")
+    finally:
+        go_on.set()
+    assert queue.get_result(blocking, timeout=PATIENCE_S) == "done"
+    here = queue.enqueue_task("double", {"n": 4})
+    assert queue.get_result(here, timeout=PATIENCE_S) == 8
 
 
 def test_coroutines_that_wait_block_nothing(

@@ -21,7 +21,6 @@ from .dispatcher_loop import DispatcherLoop, server_of
 from .feeds import Feeds
 from .in_hand import InHand
 from .job import Ending
-from .lookahead import HORIZON_S
 from .outbox import Outbox
 from .wakeup import WakeUp
 
@@ -207,9 +206,8 @@ class Dispatcher:
                 self._feeds.hope_all()
                 return
             self._wake_up.arm(closed)
-            timeout_s = min(timeout_s, self._feeds.wait_s(now), self._crowding.wait_s(self._rooms(None), now))
-        if self._in_hand.waiting:
-            timeout_s = min(timeout_s, HORIZON_S)
+            timeout_s = min(timeout_s, self._feeds.wait_s(now), self._crowding.wait_s(self._rooms(None, now), now))
+        timeout_s = min(timeout_s, self._in_hand.look_again_in_s(now))
         self._wake_up.lie_down()
         if self.done or self._beats or self._stop_by != stop_by:
             timeout_s = 0
@@ -227,14 +225,14 @@ class Dispatcher:
         if self._in_hand.has_suspect:
             # A suspect is the only new start while it lasts.
             return 0, 0
-        rooms = self._rooms(queue)
+        rooms = self._rooms(queue, now)
         room, past = (max(rooms.values()), 0) if queue is None else self._crowding.room(queue, rooms, now)
         return min(room, MAX_BATCH), past
 
-    def _rooms(self, queue: str | None) -> dict[Kind, int]:
+    def _rooms(self, queue: str | None, now: float) -> dict[Kind, int]:
         # Suspects are fetched only with nothing waiting: run dry for a moment now and then.
-        to_run_dry = time.monotonic() - self._suspect_look_at > _SUSPECT_LOOK_S
-        return self._in_hand.rooms(queue, to_run_dry=to_run_dry)
+        to_run_dry = now - self._suspect_look_at > _SUSPECT_LOOK_S
+        return self._in_hand.rooms(queue, now, to_run_dry=to_run_dry)
 
     def _closed(self, now: float) -> list[str]:
         """Return the queues whose next tasks find no place here."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from .job import Ending, Job
 from .lane import Lane
+from .lookahead import HORIZON_S
 from .routing import Router
 
 if TYPE_CHECKING:
@@ -67,9 +68,15 @@ class InHand:
         """How many of the next jobs begin at once, whatever kind they are."""
         return min(lane.idle for _, lane in self._used_lanes())
 
-    def rooms(self, queue: str | None, *, to_run_dry: bool) -> dict[Kind, int]:
+    def rooms(self, queue: str | None, now: float, *, to_run_dry: bool) -> dict[Kind, int]:
         """Return how many jobs of each kind to fetch now, if it is from *queue*."""
-        return {kind: lane.room(queue, to_run_dry=to_run_dry) for kind, lane in self._used_lanes()}
+        return {kind: lane.room(queue, now, to_run_dry=to_run_dry) for kind, lane in self._used_lanes()}
+
+    def look_again_in_s(self, now: float) -> float:
+        """Return the seconds until waiting jobs may have to be taken back, or a place that begins nothing be tried."""
+        if self.waiting:
+            return HORIZON_S
+        return min(lane.trial_in_s(now) for lane in self._lanes.values())
 
     def unfinished(self) -> list[Job]:
         """Return the jobs whose handlers have not ended."""
@@ -90,7 +97,7 @@ class InHand:
                 self._done.append(job)
             else:
                 if kind not in room:
-                    room[kind] = self._lanes[kind].capacity(lease.queue)
+                    room[kind] = self._lanes[kind].capacity(lease.queue, now)
                     accepted[kind] = []
                 if len(accepted[kind]) >= room[kind]:
                     turned_away.append(job)
@@ -126,14 +133,12 @@ class InHand:
 
     def note_begun(self) -> list[Lease]:
         """Return the leases whose handlers have begun since the last call, still run, and are not counted yet."""
-        begun = []
-        for lane in self._lanes.values():
-            waiting = lane.waiting
-            while waiting and (waiting[0].has_begun or waiting[0].lease not in self._jobs):
-                job = waiting.popleft()
-                if job.lease in self._jobs and not job.is_marked:
-                    begun.append(job.lease)
-        return begun
+        return [
+            job.lease
+            for lane in self._lanes.values()
+            for job in lane.note_begun()
+            if job.lease in self._jobs and not job.is_marked
+        ]
 
     def cancel(self, queue: str, uids: Iterable[str]) -> None:
         """Interrupt these tasks where they run; those that wait for a place won't be begun.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from .lookahead import HORIZON_S, Lookahead
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
     from .executor import Executor
     from .job import Job
+
+# A place that begins nothing, as an event loop that is blocked, is given something again after that time.
+_AGAIN_S = 1.0
 
 
 class Lane:
@@ -30,20 +34,26 @@ class Lane:
         self.waiting: deque[Job] = deque()
         self.number = 0
         self.moved_at = 0.0
+        self._stuck_until: float | None = None
         self._ranks = ranks
         self._lookahead = Lookahead(executor.size)
+        self._overlap = 0 if executor.kind == "thread" else executor.size
 
     @property
     def idle(self) -> int:
         """How many could begin at once."""
-        return max(0, self.executor.size - self.number)
+        return 0 if self._stuck_until else max(0, self.executor.size - self.number)
 
-    def capacity(self, queue: str) -> int:
+    def capacity(self, queue: str, now: float) -> int:
         """Return how many jobs from *queue* may be taken in hand beside those that are, at most."""
+        if self._stuck_until:
+            return self._trial(now)
         return max(0, self.executor.size - self.number + self._lookahead.tasks, self._overtakers(queue))
 
-    def room(self, queue: str | None, *, to_run_dry: bool) -> int:
+    def room(self, queue: str | None, now: float, *, to_run_dry: bool) -> int:
         """Return how many jobs to fetch now, if it is from *queue*; with *to_run_dry* none that would have to wait."""
+        if self._stuck_until:
+            return self._trial(now)
         if queue is not None and (number := self._overtakers(queue)):
             return number
         idle = self.executor.size - self.number
@@ -67,7 +77,22 @@ class Lane:
         """Note that *number* jobs have ended, of which some ran for so long."""
         self.number -= number
         self.moved_at = now
+        self._stuck_until = None
         self._lookahead.saw(runs_s)
+
+    def note_begun(self) -> list[Job]:
+        """Return the jobs that have begun since the last call."""
+        gone = []
+        while self.waiting and _waits_no_more(self.waiting[0]):
+            gone.append(self.waiting.popleft())
+        # Where one has to wait for its service or its process, those after it may have begun.
+        overtook = [job for job in islice(self.waiting, self._overlap) if _waits_no_more(job)]
+        if overtook:
+            self.forget(overtook)
+        begun = [job for job in gone + overtook if job.has_begun]
+        if begun:
+            self._stuck_until = None
+        return begun
 
     def let_go(self, jobs: list[Job]) -> None:
         """Let go of jobs that are in hand."""
@@ -79,12 +104,24 @@ class Lane:
         if not self.waiting or now - self.moved_at <= HORIZON_S:
             return []
         self._lookahead.stalled()
-        return self.executor.take_back()
+        taken = self.executor.take_back()
+        if taken:
+            self._stuck_until = now + _AGAIN_S
+        return taken
+
+    def trial_in_s(self, now: float) -> float:
+        """Return the seconds until a place that begins nothing has room for a trial; infinite where all is well."""
+        return float("inf") if self._stuck_until is None or self._stuck_until <= now else self._stuck_until - now
 
     def forget(self, jobs: list[Job]) -> None:
         """Have these not wait any more."""
         leaving = set(jobs)
         self.waiting = deque(job for job in self.waiting if job not in leaving)
+
+    def _trial(self, now: float) -> int:
+        """Return how many jobs to try a place with that began nothing: one at a time."""
+        is_due = self._stuck_until is not None and now >= self._stuck_until
+        return int(is_due and not self.waiting and self.number < self.executor.size)
 
     def _overtakers(self, queue: str) -> int:
         """Return how many jobs from *queue* to take because they would overtake some that wait."""
@@ -96,3 +133,7 @@ class Lane:
     def _waits_below(self, queue: str) -> bool:
         rank = self._ranks[queue]
         return any(self._ranks[job.lease.queue] > rank for job in self.waiting)
+
+
+def _waits_no_more(job: Job) -> bool:
+    return job.has_begun or job.ending is not None or job.is_abandoned

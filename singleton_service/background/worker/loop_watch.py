@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import sysconfig
 import threading
 import time
 import traceback
@@ -26,6 +27,7 @@ logger = logging.getLogger("singleton_service.worker")
 
 _ROUNDS_PER_BLOCK = 4
 _LOOK_FOR_A_STOP_S = 0.5
+_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 # What lies between the start of the loop's thread and the handler that it runs.
 _ON_THE_WAY = (
     "threading.py",
@@ -118,12 +120,13 @@ class LoopWatch:
         if answer.is_set() or not stack:
             return  # it went on just now, and what was seen need not have been the cause
         others = len(running) - (task in running)
+        place = _place_in(stack)
         logger.warning(
             "%s blocks the event loop at %s, line %s, for %.1f s now; %d other coroutines wait for it. Await what "
             "takes long, or have it done by asyncio.to_thread() or a plain function:\n%s",
             _name_of(task, running),
-            stack[-1].filename,
-            stack[-1].lineno,
+            place.filename,
+            place.lineno,
             time.monotonic() - asked_at,
             others,
             "".join(traceback.format_list(stack)),
@@ -138,6 +141,11 @@ class LoopWatch:
         frame = sys._current_frames().get(self._loop_thread)
         frames = traceback.extract_stack(frame) if frame is not None else []
         return list(dropwhile(lambda each: Path(each.filename).name in _ON_THE_WAY, frames))
+
+
+def _place_in(stack: list[traceback.FrameSummary]) -> traceback.FrameSummary:
+    """Return the innermost line that is the application's own, if there is one."""
+    return next((each for each in reversed(stack) if not each.filename.startswith(_LIBRARIES)), stack[-1])
 
 
 def _name_of(task: asyncio.Task[Any] | None, running: Tasks) -> str:
