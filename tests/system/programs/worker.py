@@ -82,7 +82,7 @@ def tidy(payload: dict[str, Any]) -> None:
         while True:
             time.sleep(0.01)
     finally:
-        time.sleep(0.3)
+        time.sleep(0.1)
         note("tidied", payload)
 
 
@@ -92,7 +92,7 @@ async def tidy_async(payload: dict[str, Any]) -> None:
     try:
         await asyncio.sleep(60)
     finally:
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.1)
         note("tidied", payload)
 
 
@@ -120,6 +120,7 @@ for handler in (mark, sleep, sleep_once, spin, hog, tidy, tidy_async, terminate,
 
 for handler in (sleep, sleep_once, tidy, deaf):
     TaskQueueService.register_handler(f"{handler.__name__}_apart", handler, execution="process", retry_delay_seconds=0)
+TaskQueueService.register_handler("tidy_process", tidy, execution="process", retry_delay_seconds=0)
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")
