@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import sys
 import threading
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -11,11 +13,19 @@ from singleton_service.background.task_queue.errors import TaskInterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
     from .job import Job
 
 
 _A_MOMENT_S = 0.001
+# Functions of the standard library in which a lock is taken, or given back, and no `try` watches over it.
+_LOCKING = {
+    logging.__file__: frozenset(
+        ("acquire", "release", "handle", "flush", "close", "_acquireLock", "_releaseLock", "getLogger", "isEnabledFor")
+    ),
+    threading.__file__: frozenset(("acquire", "release", "__enter__", "__exit__", "_acquire_restore", "_release_save")),
+}
 
 
 class Order(Enum):
@@ -40,6 +50,7 @@ class Seat:
         "_cancel",
         "_expect",
         "_is_open",
+        "_is_owed",
         "_is_thrown",
         "_job",
         "_lock",
@@ -60,6 +71,7 @@ class Seat:
         self._job: Job | None = None
         self._cancel: Callable[[], object] | None = None
         self._is_open = False
+        self._is_owed = False
         self._is_thrown = False
         self._struck_at: float | None = None
         self.is_given_up = False
@@ -98,7 +110,7 @@ class Seat:
     def leave(self) -> None:
         """The handler has ended: nothing reaches it from now on."""
         with self._lock:
-            self._is_open = False
+            self._is_open = self._is_owed = False
             self._job = self._cancel = self._struck_at = None
             if self._is_thrown:
                 self._is_thrown = False
@@ -129,9 +141,11 @@ class Seat:
                 if not self._is_open:
                     return now + _A_MOMENT_S, None
                 self._strike(job, Order.TIME_LIMIT, now)
+            if self._is_owed:
+                self._throw_if_harmless()
             struck_at = self._struck_at or now
             if now < struck_at + grace_s:
-                return struck_at + grace_s, None
+                return now + _A_MOMENT_S if self._is_owed else struck_at + grace_s, None
             # Neither an exception nor a cancellation reaches it: the place is left to it.
             self.is_given_up = job.is_abandoned = True
             return math.inf, job
@@ -160,9 +174,15 @@ class Seat:
         if self._cancel is not None:
             self._cancel()
         else:
+            self._throw_if_harmless()
+        return True
+
+    def _throw_if_harmless(self) -> None:
+        # Nothing runs between the look and the throw, and it arrives in the frame that was seen: we have the GIL.
+        self._is_owed = is_taking_lock(sys._current_frames().get(self._thread_id))
+        if not self._is_owed:
             self._is_thrown = True
             _throw(self._thread_id, TaskInterrupted)
-        return True
 
 
 def arrive(*_: object) -> None:
@@ -170,6 +190,14 @@ def arrive(*_: object) -> None:
 
     Sent after an interruption it need not wait for the end of a `time.sleep` or a read.
     """
+
+
+def is_taking_lock(frame: FrameType | None) -> bool:
+    """Whether what is thrown into a thread that stands there might leave a lock of the standard library taken for ever.
+
+    Logging's are needed by every other thread, for one.
+    """
+    return frame is not None and frame.f_code.co_name in _LOCKING.get(frame.f_code.co_filename, ())
 
 
 def _throw(thread_id: int, kind: type[BaseException] | None) -> None:

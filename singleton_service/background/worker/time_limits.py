@@ -46,7 +46,8 @@ class TimeLimits:
         """Interrupt a job that was cancelled, once, if it sits in one of the seats; it has the same grace to end."""
         now = time.monotonic()
         if any(seat.interrupt(job, Order.CANCEL, now) for seat in self._seats):
-            self.expect(now + self._grace_s)
+            # At once: it may have to wait for a harmless moment.
+            self.expect(now)
 
     def stop(self) -> None:
         """Interrupt nobody any more."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import sys
 import threading
 import time
@@ -143,6 +145,36 @@ def _until(ends_at: float) -> str:
     while time.monotonic() < ends_at:
         pass
     return "done"
+
+
+def test_a_handler_interrupted_while_it_logs_leaves_no_lock_behind(switching_often: None, limits: TimeLimits) -> None:
+    log = logging.Logger("of a test")  # noqa: LOG001 - it shall be forgotten with the test
+    handler = logging.StreamHandler(io.StringIO())
+    log.addHandler(handler)
+    interrupted = 0
+
+    def log_on(_payload: object) -> None:
+        ends_at = time.monotonic() + PATIENCE_S
+        while time.monotonic() < ends_at:
+            log.info("still at it")
+            logging.getLogger("another of a test")
+
+    def work() -> None:
+        nonlocal interrupted
+        seat = seat_in(limits)
+        for _ in range(1000):
+            with pytest.raises(TaskInterrupted):
+                seat.call(job_with(0.0005), log_on, {})
+            interrupted += 1
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(PATIENCE_S)
+    assert interrupted == 1000
+    for lock in (handler.lock, logging._lock):  # type: ignore[attr-defined]
+        assert lock is not None
+        assert lock.acquire(timeout=PATIENCE_S), "held by a thread that is gone"
+        lock.release()
 
 
 @pytest.mark.parametrize("grace_s", [0.05])
