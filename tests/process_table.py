@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +14,16 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def runs_on(pid: int) -> bool:
+    """Whether a process may execute another instruction: it is alive, and no SIGKILL waits for its next turn."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+    pending = [int(line.split()[1], 16) for line in status.splitlines() if line.startswith(("SigPnd:", "ShdPnd:"))]
+    return is_alive(pid) and not any(signals >> (signal.SIGKILL - 1) & 1 for signals in pending)
 
 
 def task_processes() -> set[int]:

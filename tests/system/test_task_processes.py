@@ -7,7 +7,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 from singleton_service.background.task_queue import TaskQueueService, TaskRequest, TaskStatus
-from tests.process_table import is_alive
+from tests.process_table import is_alive, runs_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +21,11 @@ PATIENCE_S = 60.0
 def processes_of(workers: Workers) -> set[int]:
     """Return the processes in which handlers left a line."""
     return {int(line.split()[2]) for line in workers.lines()}
+
+
+def status_of(task_id: str) -> TaskStatus | None:
+    task = TaskQueueService.get_task_status(task_id)
+    return None if task is None else task.status
 
 
 def test_the_processes_of_a_killed_worker_end_with_it_and_their_tasks_run_elsewhere(
@@ -53,15 +58,16 @@ def test_a_term_for_the_whole_group_lets_them_end_and_hands_back_the_rest_uncoun
 
     os.killpg(worker.pid, signal.SIGTERM)
 
+    # Nobody can begin it while it still runs here.
+    until(lambda: status_of(deaf) is TaskStatus.PENDING, PATIENCE_S)
+    assert not runs_on(next(int(line.split()[2]) for line in workers.lines() if line.startswith("begin deaf ")))
     assert at_end(worker, PATIENCE_S) == 0
     assert not any(map(is_alive, processes_of(workers)))
     assert "cut off 2" in workers.said()
     assert "Traceback" not in workers.said()
     assert workers.count("end") == {"ends": 1}
     assert workers.count("tidied") == {"tidies": 1}
-    ended = queue.get_task_status(ending)
-    assert ended is not None
-    assert ended.status is TaskStatus.COMPLETED
+    assert status_of(ending) is TaskStatus.COMPLETED
     for task_id in (tidying, deaf):
         task = queue.get_task_status(task_id)
         assert task is not None

@@ -81,6 +81,9 @@ class CoroutinePool:
         else:
             job.order = Order.CANCEL
 
+    def abandon(self, job: Job) -> None:
+        """Leave it to the end of the loop."""
+
     def take_back(self) -> list[Job]:
         """Return the jobs that have no seat yet; they won't run here."""
         taken: list[Job] = []

@@ -340,6 +340,8 @@ class Dispatcher:
                 self._told_to_end.add(job.lease)
             self._in_hand.interrupt(job)
         if is_late:
+            for job in running:
+                self._in_hand.abandon(job)
             self._hand_back(running)
             self._count_cut_off(running)
 

@@ -42,6 +42,9 @@ class Executor(Protocol):
     def cancel(self, job: Job) -> None:
         """Interrupt the job if its handler runs; if it has not begun, it won't be. May be said more than once."""
 
+    def abandon(self, job: Job) -> None:
+        """End the job's handler by force, where that can be done: its task is about to be handed back."""
+
     def take_back(self) -> list[Job]:
         """Return the jobs that have not begun, in their order; they won't run here."""
 

@@ -155,6 +155,11 @@ class InHand:
         if job.kind is not None:
             self._lanes[job.kind].executor.cancel(job)
 
+    def abandon(self, job: Job) -> None:
+        """End by force what can be, before its task is handed back."""
+        if job.kind is not None:
+            self._lanes[job.kind].executor.abandon(job)
+
     def take_back(self) -> list[Job]:
         """Take back what has not begun, from all executors."""
         return [job for lane in self._lanes.values() for job in lane.executor.take_back()]

@@ -63,6 +63,9 @@ class ThreadPool:
         else:
             job.order = Order.CANCEL
 
+    def abandon(self, job: Job) -> None:
+        """Leave the thread to it."""
+
     def take_back(self) -> list[Job]:
         """Return the jobs that no thread has taken yet; they won't run here."""
         taken: list[Job] = []

@@ -41,7 +41,7 @@ _PROGRAM = (
 
 
 class Child:
-    """A process, its line and what it does now. Used by one thread alone, which outlives it.
+    """A process, its line and what it does now. Used by one thread alone, which outlives it; any may `kill`.
 
     Attributes:
         is_ready: it has said so.

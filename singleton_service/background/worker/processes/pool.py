@@ -98,6 +98,13 @@ class ProcessPool:
         else:
             job.order = Order.CANCEL
 
+    def abandon(self, job: Job) -> None:
+        """Kill the process that has the job."""
+        job.is_abandoned = True
+        for child in list(self._children):
+            if child.job is job:
+                child.kill()
+
     def take_back(self) -> list[Job]:
         """Return the jobs that no process has been given yet; they won't run here."""
         taken: list[Job] = []
@@ -313,9 +320,9 @@ class ProcessPool:
             self._failed_to_start(f"not ready in {_STARTS_WITHIN_S:g} s" if is_late else child.failure or str(died))
         elif job is None and not child.is_closing:
             logger.warning("process %s died between tasks; another takes its place: %s", child.name, died)
-        if job is None:
+        if job is None or job.is_abandoned:
             return
-        if job.is_abandoned or self._is_hurried:
+        if self._is_hurried:
             job.ending = Ending.RELEASE
         elif not child.is_ready:
             self._hold(job)
