@@ -115,8 +115,8 @@ def new_bench(until: Callable[..., Any]) -> Iterator[Callable[..., Bench]]:
     for each in benches:
         each.close()
     assert not task_processes()
-    until(lambda: threading.active_count() == threads)
-    assert open_files() == files
+    until(lambda: threading.active_count() <= threads)  # others may have ended meanwhile
+    assert open_files() <= files
 
 
 @pytest.fixture
