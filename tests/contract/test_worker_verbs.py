@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import singleton_service
 from singleton_service.background.task_queue import TaskQueueService, TaskRequest, TaskStatus
 from singleton_service.background.worker import WorkerService
 
@@ -46,8 +47,12 @@ def test_work_that_does_not_end_in_time_is_said(queue: Queue) -> None:
     assert WorkerService.wait_for_completion(timeout=30)
 
 
+@pytest.mark.parametrize("stop", [WorkerService.stop_workers, singleton_service.stop], ids=["workers", "services"])
 def test_a_stop_amid_the_wait_is_no_completion(
-    queue: Queue, until: Callable[..., Any], in_thread: Callable[[Callable[[], Any]], threading.Thread]
+    queue: Queue,
+    until: Callable[..., Any],
+    in_thread: Callable[[Callable[[], Any]], threading.Thread],
+    stop: Callable[[], object],
 ) -> None:
     begun, is_over = threading.Event(), threading.Event()
 
@@ -61,13 +66,14 @@ def test_a_stop_amid_the_wait_is_no_completion(
     answers: list[bool] = []
     waiting = in_thread(lambda: answers.append(WorkerService.wait_for_completion()))
     until(begun.is_set)
-    stopping = in_thread(lambda: WorkerService.stop_workers(timeout=30))
+    stopping = in_thread(stop)
     until(lambda: not WorkerService.health_check())  # while it drains, too
     assert WorkerService.get_worker_stats()["busy_workers"] == 1
     is_over.set()
     stopping.join(30)
     waiting.join(30)
     assert answers == [False]
+    assert TaskQueueService._initialized is (stop == WorkerService.stop_workers), "the wait started nothing again"
     assert queue.get_queue_stats()["pending_tasks"] == 1
 
 

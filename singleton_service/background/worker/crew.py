@@ -47,6 +47,7 @@ class Crew:
         self.order = order
         self.is_stopping = False
         self.gone = threading.Event()
+        self._client = client
         settings = client.settings
         self.patience_s = settings.shutdown_seconds
         self._readiness = readiness
@@ -111,6 +112,17 @@ class Crew:
         """Whether it takes tasks and reports their ends."""
         return not self.is_stopping and self._dispatcher.is_alive
 
+    def has_work(self) -> bool:
+        """Ask the server whether something runs, here or elsewhere, or could start now in the queues of this crew.
+
+        Raises:
+            QueueUnavailableError: it is not there.
+        """
+        protocols = [self._client.protocol(queue) for queue in self.order.names]
+        replies = self._client.read([protocol.stats() for protocol in protocols])
+        counted = [protocol.counted(reply) for protocol, reply in zip(protocols, replies, strict=True)]
+        return self.busy > 0 or any(map(_has_work, counted))
+
     def alive(self) -> list[str]:
         """Return the names of the worker threads that live."""
         return [name for executor in self._executors for name in executor.alive()]
@@ -118,3 +130,8 @@ class Crew:
     def _close(self) -> None:
         for executor in self._executors:
             executor.close()
+
+
+def _has_work(counts: Mapping[str, int]) -> bool:
+    waits = counts["ready"] + counts["suspects"] + counts["waiting"]
+    return counts["running"] > 0 or (waits > 0 and not counts["paused"])

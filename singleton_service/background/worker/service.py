@@ -15,6 +15,7 @@ from singleton_service._signals import stopping_on_signals
 from singleton_service.background.task_queue import TaskQueueService
 from singleton_service.background.task_queue.availability import LateStart, guarded
 from singleton_service.background.task_queue.checks import check_delay
+from singleton_service.background.task_queue.errors import QueueUnavailableError
 from singleton_service.background.task_queue.handlers import Handler
 from singleton_service.background.task_queue.order import queue_order
 
@@ -256,13 +257,16 @@ class WorkerService(BaseService):
         if crew is None:
             return True
         while not crew.gone.is_set():
-            if not crew.busy and not any(map(_has_work, crew.order.names)):
-                return True
+            try:
+                if not crew.has_work():
+                    return True
+            except QueueUnavailableError:
+                if not crew.gone.is_set():
+                    raise
             left_s = _LOOK_EVERY_S if ends_at is None else min(_LOOK_EVERY_S, ends_at - time.monotonic())
             if left_s <= 0:
                 return False
             crew.gone.wait(left_s)
-        # Not asked again: whoever stopped the services does not want them started for that.
         return False
 
     @classmethod
@@ -339,11 +343,6 @@ class WorkerService(BaseService):
             "total_workers": crew.size if crew else 0,
             "is_running": crew is not None,
         }
-
-
-def _has_work(queue: str) -> bool:
-    counts = TaskQueueService.get_queue_stats(queue)
-    return counts["running_tasks"] > 0 or (counts["pending_tasks"] > 0 and not counts["paused_queues"])
 
 
 def _forget_the_parents() -> None:
