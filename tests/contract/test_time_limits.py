@@ -224,3 +224,49 @@ def test_a_limit_that_is_none_is_refused_before_anything_is_written(
     with pytest.raises(kind, match=words):
         queue.register_handler("long", spin, timeout=timeout)
     assert queue.get_queue_stats()["tasks_queued"] == 0
+
+
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_what_cannot_be_stopped_keeps_its_unique_key_until_it_ends(
+    queue: Queue,
+    monkeypatch: pytest.MonkeyPatch,
+    until: Callable[..., Any],
+    caplog: pytest.LogCaptureFixture,
+    kind: str,
+) -> None:
+    monkeypatch.setenv("TASKS_INTERRUPT_GRACE_SECONDS", "0.05")
+    monkeypatch.setenv("TASKS_ASYNC_CONCURRENCY", "1")
+    is_over = threading.Event()
+
+    def stubborn(_payload: dict[str, Any]) -> str:
+        while not is_over.is_set():
+            with suppress(TaskInterrupted):
+                is_over.wait(PATIENCE_S)
+        return "late"
+
+    async def stubborn_coroutine(_payload: dict[str, Any]) -> str:
+        while not is_over.is_set():
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.01)
+        return "late"
+
+    async def add(payload: dict[str, Any]) -> int:
+        return int(payload["a"]) + 1
+
+    queue.register_handler("stubborn", stubborn if kind == "plain" else stubborn_coroutine, timeout=SHORT_S)
+    queue.register_handler("add", (lambda payload: payload["a"] + 1) if kind == "plain" else add)
+    WorkerService.start_workers(1)
+    try:
+        task_id = queue.enqueue_task("stubborn", unique_key="k", max_retries=0)
+        until(lambda: "can't be stopped" in caplog.text)
+        # Its place is another's meanwhile.
+        assert queue.get_result(queue.enqueue_task("add", {"a": 1}), timeout=PATIENCE_S) == 2
+        assert queue.enqueue_task("stubborn", unique_key="k") == task_id
+        assert queue.get_task_status(task_id).status is TaskStatus.RUNNING  # type: ignore[union-attr]
+    finally:
+        is_over.set()
+    with pytest.raises(TaskFailedError, match="could not be stopped"):
+        queue.get_result(task_id, timeout=PATIENCE_S)
+    assert queue.get_result(queue.enqueue_task("add", {"a": 1}), timeout=PATIENCE_S) == 2
+    assert queue.enqueue_task("stubborn", unique_key="k", delay_seconds=60) != task_id
+    assert WorkerService.stop_workers() == 0

@@ -34,7 +34,7 @@ NEWER_VERSION = "the task was written by a newer version of singleton-service"
 _TRACEBACK_HEAD_CHARS = 2048
 _KIND_CHARS = 200
 _TRACEBACK_GAP = "\n  [...]\n"
-_TRAITS_END = 3
+_TRAITS_AT, _TRAITS_END = 2, 3
 _ENDED = {b"c": TaskStatus.COMPLETED, b"x": TaskStatus.CANCELLED, b"e": TaskStatus.EXPIRED}
 _LINES = {b"u": "waits for the unique key ", b"l": "waits for its turn with the limit key "}
 _UNREADABLE: dict[str, Any] = {"n": "(written by a newer version)", "c": 0, "m": 0, "p": {}}
@@ -95,6 +95,11 @@ def encode_body(  # noqa: PLR0913 - the fields of a body, each its own
 def is_readable(body: bytes) -> bool:
     """Whether this version of the package can read the body."""
     return body[:1] == BODY_VERSION
+
+
+def has_unique_key(body: bytes) -> bool:
+    """Whether the task of a readable body holds a unique key."""
+    return bool(body[_TRAITS_AT] - ord("0") & 1)
 
 
 def name_in(body: bytes) -> str:

@@ -149,7 +149,9 @@ class CoroutinePool:
             await self._execution.run_async(job, seat, partial(self._cancel, job, seat, task))
         finally:
             self._loop.watch.leave(task)
-            if not seat.is_given_up:
+            if seat.is_given_up:
+                self._in_thread(self._execution.overdue, job)
+            else:
                 self._free.append(seat)
                 self._busy -= 1
             if job.is_abandoned:
@@ -186,8 +188,7 @@ class CoroutinePool:
     def _replace(self, _seat: Seat, job: Job) -> None:
         """Give another job the place of one whose coroutine can't be stopped."""
         job.stuck_at = self._loop.watch.stack_of(job)
-        # Not here, where time is kept: on_error is a user's, and may take as long as it likes.
-        threading.Thread(target=self._report, args=(job,), name="worker-given-up", daemon=True).start()
+        self._in_thread(self._execution.give_up, job)
 
         def open_another() -> None:
             self._busy -= 1
@@ -196,6 +197,12 @@ class CoroutinePool:
         with suppress(RuntimeError):
             self._loop.call_soon(open_another)
 
-    def _report(self, job: Job) -> None:
-        self._done.append(self._execution.give_up(job))
-        self._ring()
+    def _in_thread(self, judge: Callable[[Job], Job | None], job: Job) -> None:
+        """Report what is to be said of a job that was given up. Asks on_error, which may take as long as it likes."""
+
+        def report() -> None:
+            if (lost := judge(job)) is not None:
+                self._done.append(lost)
+                self._ring()
+
+        threading.Thread(target=report, name="worker-given-up", daemon=True).start()

@@ -102,28 +102,46 @@ class Execution:
         _forget(job)
 
     def give_up(self, job: Job) -> Job:
-        """Return what is to be reported of a job whose handler did not end when it was interrupted.
+        """Return what is to be reported now of a job whose handler did not end when it was interrupted.
 
-        To be called by another thread than that of the handler, which goes on; whatever comes of it is dropped.
+        To be called by another thread than that of the handler, which goes on; whatever comes of it is dropped. A job
+        without an ending says that the place is free and the lease is kept, until `overdue` tells the end.
         """
-        lost = Job(job.lease, is_marked=True)
-        lost.has_begun, lost.name, lost.order = True, job.name, job.order
-        lost.handler, lost.kind, lost.run_s = job.handler, job.kind, job.run_s
+        lost = _stand_in(job)
+        if job.keeps_key:
+            logger.warning(
+                "task %s (%s) can't be stopped. It has a unique key, so it counts as running until its handler ends",
+                job.lease.id,
+                job.name,
+            )
+            return lost
+        self._end_lost(lost, job.stuck_at)
+        return lost
+
+    def overdue(self, job: Job) -> Job | None:
+        """Return what is to be reported when the handler of a job that was given up has ended; None: nothing more."""
+        if not job.keeps_key:
+            return None
+        lost = _stand_in(job)
+        lost.kind = None  # its place has been free for long
+        self._end_lost(lost, job.stuck_at)
+        return lost
+
+    def _end_lost(self, job: Job, stuck_at: str | None) -> None:
         here = running_lease.set(job.lease)
         try:
             if job.order is Order.CANCEL:
-                lost.ending = Ending.RELEASE
+                job.ending = Ending.RELEASE
                 logger.warning("task %s (%s) was cancelled, but its handler can't be stopped", job.lease.id, job.name)
             else:
                 fields, policy = decode_body(job.lease.body), job.handler.policy
                 error = TaskTimeoutError(_limit_s(fields, policy) or 0, is_stopped=False)
-                self._fail(lost, error, fields["m"], type(error).__name__, job.stuck_at)
-            if _is_told(lost):
-                tell(of_end(lost), job.lease, self._loop)
+                self._fail(job, error, fields["m"], type(error).__name__, stuck_at)
+            if _is_told(job):
+                tell(of_end(job), job.lease, self._loop)
         finally:
             running_lease.reset(here)
-        _forget(lost)
-        return lost
+        _forget(job)
 
     def died(self, job: Job, error: ProcessDiedError, stack: str | None) -> None:
         """Write the ending of a job whose process died under its handler, or was killed for it. Never raises.
@@ -342,6 +360,14 @@ def _stumble(job: Job, error: Exception) -> None:
     if job.ending is None:
         message = f"The worker can't deal with the task: {_shown(error)}"
         job.ending, job.report = Ending.BURY, encode_error(_now(), type(error).__name__, message, None)
+
+
+def _stand_in(job: Job) -> Job:
+    """Return a job to report in the place of one whose handler still runs, and still writes."""
+    other = Job(job.lease, is_marked=True)
+    other.has_begun, other.name, other.order = True, job.name, job.order
+    other.handler, other.kind, other.run_s = job.handler, job.kind, job.run_s
+    return other
 
 
 def _is_told(job: Job) -> bool:

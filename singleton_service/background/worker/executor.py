@@ -17,9 +17,9 @@ class Executor(Protocol):
     It is made with two things that all executors of a crew share: `done`, a deque of the jobs that have ended, and
     `ring`, to be called after something was appended to it. Of each job that was submitted and not taken back it owes
     the dispatcher one thing in `done`: the job itself, when its handler has ended, with `ending` and all that goes with
-    it; or, when the handler can't be stopped, `Execution.give_up(job)`, once `job.is_abandoned` is set. A job that the
-    dispatcher has abandoned meanwhile is dropped with a word in the log. `job.has_begun` is set as the handler is
-    called: from then on a crash counts.
+    it; or, when the handler can't be stopped, `Execution.give_up(job)`, once `job.is_abandoned` is set, and when it has
+    ended at last what `Execution.overdue(job)` gives. A job that the dispatcher has abandoned meanwhile is dropped with
+    a word in the log. `job.has_begun` is set as the handler is called: from then on a crash counts.
 
     The dispatcher's thread calls `submit`, `cancel` and `take_back`, which return at once; the crew starts and closes,
     each once; what is left may be called by any thread.

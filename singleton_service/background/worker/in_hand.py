@@ -121,13 +121,19 @@ class InHand:
         by_kind: dict[Kind, list[Job]] = {}
         while done and len(ended) < limit and size < max_bytes:
             job = done.popleft()
-            if self._jobs.pop(job.lease, None) is not None:
-                ended.append(job)
-                size += len(job.report)
-                if job.kind is not None:
-                    by_kind.setdefault(job.kind, []).append(job)
+            if job.lease not in self._jobs:
+                continue
+            if job.kind is not None:
+                by_kind.setdefault(job.kind, []).append(job)
+            if job.ending is None:
+                # Given up, but its lease is kept until its handler ends. It has no place here any more.
+                self._jobs[job.lease].kind = None
+                continue
+            del self._jobs[job.lease]
+            ended.append(job)
+            size += len(job.report)
         for kind, jobs in by_kind.items():
-            runs_s = [job.run_s for job in jobs if job.ending is not Ending.HOLD]
+            runs_s = [job.run_s for job in jobs if job.ending not in {None, Ending.HOLD}]
             self._lanes[kind].ended(runs_s, len(jobs), now)
         return ended
 

@@ -6,6 +6,8 @@ import math
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from singleton_service.background.task_queue.codec import has_unique_key
+
 if TYPE_CHECKING:
     from singleton_service.background.task_queue.handlers import Handler
     from singleton_service.background.task_queue.lease import Lease
@@ -43,7 +45,7 @@ class Job:
         run_s: how long the handler took, seconds.
         deadline: when its time limit is over, time.monotonic() seconds; infinity without one.
         order: why it is to be interrupted, or was.
-        is_abandoned: the lease was handed back while it ran; whatever comes of it is refused.
+        is_abandoned: it was given up, or its lease handed back, while it ran; whatever comes of it is dropped.
     """
 
     __slots__ = (
@@ -84,3 +86,8 @@ class Job:
         self.delay_ms = 0
         self.run_s = 0.0
         self.stuck_at: str | None = None
+
+    @property
+    def keeps_key(self) -> bool:
+        """Whether its task has a unique key: given up it counts as running until its handler ends, as it does run."""
+        return has_unique_key(self.lease.body)

@@ -135,6 +135,9 @@ class ThreadPool:
             if job.is_abandoned:
                 logger.warning("task %s finished after it had been handed back; its outcome was dropped", job.lease.id)
                 if seat.is_given_up:
+                    if (overdue := self._execution.overdue(job)) is not None:
+                        done.append(overdue)
+                        ring()
                     return
                 continue
             done.append(job)
