@@ -140,6 +140,7 @@ def test_native_code_that_never_returns_is_stopped_by_its_limit_and_by_a_cancel(
     until(lambda: queue.get_task_status(task_id).status is TaskStatus.CANCELLED)  # type: ignore[union-attr]
     assert queue.get_result(queue.enqueue_task("nap", {"seconds": 0}), timeout=PATIENCE_S) != os.getpid()
     assert len(task_processes()) == 1
+    assert WorkerService.get_worker_stats()["active_workers"] == 1
 
 
 def test_a_handler_there_has_a_queue_of_its_own_to_use(queue: Queue) -> None:

@@ -316,9 +316,9 @@ class WorkerService(BaseService):
         """Say what this process costs and gets done. JSON-able.
 
         `cpu_percent` of one processor since the last call (since the service started, at the first), and
-        `memory_usage_mb` (10^6 bytes) are the whole process's; `active_workers` and `busy_workers` as in
-        `get_worker_stats`; `throughput` attempts ended per second and `error_rate` the part of them that failed (None
-        when there was none), since the service started, `uptime_seconds` ago.
+        `memory_usage_mb` (10^6 bytes) are the whole process's, without those it has for tasks; `active_workers` and
+        `busy_workers` as in `get_worker_stats`; `throughput` attempts ended per second and `error_rate` the part of
+        them that failed (None when there was none), since the service started, `uptime_seconds` ago.
         """
         with cls._lock:
             assert cls._usage is not None, "initialize() made it"

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -205,6 +206,21 @@ class Steps(BaseService):
 
 @requires(Steps)
 class OnSteps(TaskHandler):
+    @classmethod
+    def perform(cls, payload: dict[str, Any]) -> int:
+        return os.getpid()
+
+
+class Stays(BaseService):
+    @classmethod
+    def shutdown(cls) -> None:
+        while True:
+            with suppress(BaseException):
+                time.sleep(LONG_S)
+
+
+@requires(Stays)
+class OnStays(TaskHandler):
     @classmethod
     def perform(cls, payload: dict[str, Any]) -> int:
         return os.getpid()

@@ -502,6 +502,14 @@ def test_services_live_in_the_process_and_while_they_fail_to_start_tasks_are_hel
     assert steps.read_text().splitlines()[-2:] == [f"start {pid}", f"stop {pid}"]
 
 
+def test_services_that_do_not_shut_down_keep_no_process_alive(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "SERVICES_END_S", 0.2)
+    pid = result_of(bench.run(registry["OnStays"]))
+    bench.pool.close()
+    bench.pool.join(PATIENCE_S)
+    assert not is_alive(pid)
+
+
 # How a handler travels
 
 

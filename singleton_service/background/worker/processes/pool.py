@@ -136,8 +136,8 @@ class ProcessPool:
         return False
 
     def alive(self) -> list[str]:
-        """Return the names of the processes that live."""
-        return [child.name for child in list(self._children)]
+        """Return the names of the processes that are left after a stop: they are no workers to be counted."""
+        return [child.name for child in list(self._children)] if self._is_closing else []
 
     def _begin(self) -> None:
         with self._lock:
