@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+# So many tests at once. They wait more than they compute: four keep two cores busy. 0: all in one process.
+JOBS ?= 4
 SOAK ?= 600
 SEEDS ?= 10000
 SEED ?= $(shell date +%s)
@@ -17,6 +19,9 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # The other containers get an environment of their own.
 BENCH := .venv-bench
 PEERS := $(BENCH)/.installed
+
+# In the order in which they are collected, for the longest come first.
+AT_ONCE = $(if $(findstring no:xdist,$(ARGS)),,--numprocesses=$(JOBS) --dist=loadgroup --no-loadscope-reorder)
 
 .DEFAULT_GOAL := help
 .PHONY: help run api test test-all check format faults mutants soak bench bench-queue bench-container clean
@@ -35,7 +40,7 @@ api: $(RUNNABLE) ## Serve the FastAPI example on http://127.0.0.1:8000 (Ctrl-C e
 	@$(BIN)/python examples/fastapi_worker_api.py $(ARGS)
 
 test: $(FULL) ## Run the tests
-	@$(BIN)/python -m pytest --durations=15 $(ARGS)
+	@$(BIN)/python -m pytest $(AT_ONCE) --durations=15 $(ARGS)
 
 test-all: ## Run the unit and container tests on every Python from 3.11 to 3.13 found here
 	@./tests/on_every_python.sh $(ARGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -24,10 +25,16 @@ from singleton_service.background.task_queue import TaskQueueService
 from singleton_service.background.worker import hooks, registering, resources, scopes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
 REDIS_SERVER = shutil.which("redis-server")
 WITHOUT_REDIS = "no redis-server on PATH: the contract suite runs on the embedded server alone"
+
+
+def pytest_configure() -> None:
+    # Where these tests run in the background of a shell script, Ctrl-C is ignored, and programs inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:
@@ -37,6 +44,24 @@ def pytest_report_header() -> str:
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     if REDIS_SERVER is None:
         terminalreporter.write_line(WITHOUT_REDIS)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Tests run in several processes; what is no UTF-8 in their logs must not break the line between these."""
+    return _utf8((yield))
+
+
+def _utf8(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode(errors="backslashreplace").decode()
+        case dict():
+            return {_utf8(key): _utf8(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return type(value)(map(_utf8, value))
+        case _:
+            return value
 
 
 def wait_until(condition: Callable[[], Any], within_s: float = 15.0) -> Any:

@@ -1,10 +1,10 @@
-"""Scenarios run side by side, so that waiting for leases to end costs little; each test waits for its own."""
+"""Runs a scenario, and shows the figures of all that ran at the end of the run."""
 
 from __future__ import annotations
 
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,55 +14,56 @@ from .rig import SMALL, Report
 from .run import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
-    from .rig import Size
-    from .run import Scenario
-
-# Most of each is waiting, and the soak is one of them for two minutes; more would take the time from each other.
-_SIDE_BY_SIDE = 4
-_LINES: list[str] = []
+_SCENARIOS = Path(__file__).with_name("test_scenarios.py")
+_FIGURES = "figures of a scenario"
+_SOAK, _OTHERS, _NO_SCENARIO = range(3)
 # These depend on how fast the machine is just now.
 _MAY_BE_NOISE = ("the fault did not bite", "a stall of", "a dead worker's tasks ran again after")
 
 
-def _run_until_it_tells(scenario: Scenario, size: Size) -> Report:
-    """Run again, twice at most, when all that is wrong may be the machine's noise: a task lost or doubled never is."""
-    report = run(scenario, size)
-    for _ in range(2):
-        if not report.broken or not all(sentence.startswith(_MAY_BE_NOISE) for sentence in report.broken):
-            break
-        report = run(scenario, size)
-    return report
+@pytest.hookimpl(trylast=True)  # after all that leaves tests out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest begin first, so that nobody waits for them at the end, and scenarios have scenarios beside them.
+
+    They wait most of the time, and beside them what takes all of a processor looks like a stall.
+    """
+    items.sort(key=_turn)
 
 
-@pytest.fixture(scope="session")
-def reports(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Report]]]:
-    """The scenarios of this session under way. FAULTS_SEED and FAULTS_SOAK_SECONDS choose another fate."""
-    seed = int(os.environ.get("FAULTS_SEED", SMALL.seed))
-    size = replace(SMALL, seed=seed, soak_s=float(os.environ.get("FAULTS_SOAK_SECONDS", SMALL.soak_s)))
-    wanted = [item.callspec.params.get("scenario") for item in request.session.items if hasattr(item, "callspec")]
-    pool = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="faults")
-    # The soak first: it lasts as long as all others together.
-    names = sorted((name for name in SCENARIOS if name in wanted), key=lambda name: name != "soak")
-    yield {name: pool.submit(_run_until_it_tells, SCENARIOS[name], size) for name in names}
-    pool.shutdown(cancel_futures=True)
+def _turn(item: pytest.Item) -> int:
+    if item.path != _SCENARIOS:
+        return _NO_SCENARIO
+    return _SOAK if item.name.endswith("[soak]") else _OTHERS
 
 
 @pytest.fixture
-def report_of(reports: dict[str, Future[Report]]) -> Any:
-    """Wait for one scenario's report; its line of figures is shown at the end of the run."""
+def report_of(record_property: Callable[[str, object], None]) -> Callable[[str], Report]:
+    """Run a scenario. FAULTS_SEED and FAULTS_SOAK_SECONDS choose another fate.
 
-    def wait(name: str) -> Report:
-        report = reports[name].result()
-        _LINES.append(report.line)
+    When all that is wrong may be the machine's noise, run it again, twice at most: a task lost or doubled never is.
+    """
+    seed = int(os.environ.get("FAULTS_SEED", SMALL.seed))
+    size = replace(SMALL, seed=seed, soak_s=float(os.environ.get("FAULTS_SOAK_SECONDS", SMALL.soak_s)))
+
+    def run_until_it_tells(name: str) -> Report:
+        report = run(SCENARIOS[name], size)
+        for _ in range(2):
+            if not report.broken or not all(sentence.startswith(_MAY_BE_NOISE) for sentence in report.broken):
+                break
+            report = run(SCENARIOS[name], size)
+        # A property, for it finds its way from whichever process the test runs in.
+        record_property(_FIGURES, report.line)
         return report
 
-    return wait
+    return run_until_it_tells
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    if _LINES:
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
+    lines = [value for report in reports for name, value in report.user_properties if name == _FIGURES]
+    if lines:
         terminalreporter.section("faults")
-        for line in _LINES:
+        for line in sorted(lines):
             terminalreporter.write_line(line)

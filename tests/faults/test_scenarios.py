@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .rig import Report
 
 
-# Each waits for its own turn, and the soak alone lasts two minutes.
+# The soak alone lasts two minutes, and noise may make it run again.
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_no_promise_is_broken_and_the_fault_did_bite(scenario: str, report_of: Callable[[str], Report]) -> None:

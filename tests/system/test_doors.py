@@ -19,6 +19,7 @@ from services.scheduler import SchedulerService
 from services.task_queue import TaskQueueService
 from services.worker import WorkerService
 
+pytestmark = pytest.mark.xdist_group("wheel")  # which is built once
 ROOT = Path(__file__).parents[2]
 THE_FOUR = [ConfigService, TaskQueueService, WorkerService, SchedulerService]
 
