@@ -150,7 +150,8 @@ class WorkerService(BaseService):
         thread until it returns; its task is handed back all the same, and its late outcome is refused. Later calls
         return 0 at once; workers can be started again.
 
-        A handler may call it, too: it gets 0 at once, and the stop waits for the handler's own end.
+        A handler may call it, too: it gets 0 at once, and the stop waits for the handler's own end. A Ctrl-C amid it
+        cuts off what runs at once, and is raised.
 
         Args:
             timeout: seconds that running tasks have to end; None: `TASKS_SHUTDOWN_SECONDS`, 30 unless set.
