@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -473,6 +475,19 @@ def test_processes_end_with_their_parent_however_it_dies_and_whatever_they_do(
     pids = [int(line) for line in notes.read_text().splitlines() if line.isdigit()]
     assert len(pids) == 3
     until(lambda: not any(map(is_alive, pids)))
+
+
+def test_a_process_ends_though_its_parent_closed_the_line_without_listening_to_the_end() -> None:
+    # What stands unread makes of the end of a line an error; and here no kernel helps, for this parent lives.
+    alone = child.Child("alone", Settings(), ready_by=math.inf)
+    try:
+        assert select.select([alone.line], [], [], PATIENCE_S)[0]
+        alone.line.close()
+        assert alone._process.wait(PATIENCE_S) == 1
+    finally:
+        alone.kill()
+        alone.bury()
+        alone.last_words()
 
 
 # Services

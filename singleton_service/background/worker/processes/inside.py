@@ -177,7 +177,10 @@ class Inside:
     def _read(self, size: int) -> bytes:
         data = bytearray()
         while len(data) < size:
-            chunk = self._socket.recv(min(size - len(data), CHUNK_BYTES))
+            try:
+                chunk = self._socket.recv(min(size - len(data), CHUNK_BYTES))
+            except OSError:  # it had not read all that was said
+                chunk = b""
             if not chunk:
                 # The parent is dead: nobody would hear of the outcome, and the task runs again elsewhere.
                 os._exit(1)
