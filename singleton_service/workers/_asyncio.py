@@ -126,7 +126,8 @@ def new_loop() -> AbstractEventLoop:
 def _new_runner() -> Runner:
     import asyncio  # noqa: PLC0415 - only for workers with coroutines
 
-    return asyncio.Runner(loop_factory=new_loop)
+    # Without a factory the runner makes its loop the current one of its thread, for who asks outside of coroutines.
+    return asyncio.Runner(loop_factory=None if _find_uvloop() is None else new_loop)
 
 
 def _find_uvloop() -> Any:

@@ -208,3 +208,30 @@ def test_a_mixed_queue_is_drained(queue: Queue) -> None:
     assert [name == "worker-asyncio" for name in found] == [n % 3 == 0 for n in range(3000)]
     assert WorkerService.get_worker_stats()["tasks_processed"] == 3000
     assert queue.get_task_status(ids[7]).status is TaskStatus.COMPLETED  # type: ignore[union-attr]
+
+
+def test_a_suspect_of_a_busy_kind_holds_up_no_other_kind(queue: Queue, gate: Gate, until: Callable[..., Any]) -> None:
+    queue.register_handler("wait", gate.wait)
+    queue.register_handler("where", where)
+    queue.register_handler("quick", quick)
+    queue.enqueue_many(many("wait", 2))
+    WorkerService.start_workers(2)
+    client = queue._open_client()
+    key = client.protocol("default").keys.key
+    until(lambda: running("thread") == 2)
+    # It went down with its worker twice.
+    suspect = b"1103|where\n{}"
+    client.link.run(
+        [
+            (b"HSET", key("body"), b"=suspect", suspect),
+            (b"HSET", key("attempts"), b"=suspect", b"0|2|1"),
+            (b"RPUSH", key("suspects"), b"=suspect"),
+        ]
+    )
+    behind = queue.enqueue_many(many("quick", 50))
+    assert [queue.get_result(each, timeout=PATIENCE_S) for each in behind] == ["worker-asyncio"] * 50
+    task = queue.get_task_status("default.=suspect")
+    assert task is not None
+    assert task.status is TaskStatus.PENDING
+    gate.is_open.set()
+    assert queue.get_result("default.=suspect", timeout=PATIENCE_S).startswith("worker-")
