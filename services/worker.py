@@ -1,6 +1,7 @@
 """The door to the workers: what an application imports."""
 
 from singleton_service.background.worker import (
+    LoopResource,
     TaskEnd,
     WorkerInfo,
     WorkerResource,
@@ -14,6 +15,7 @@ from singleton_service.background.worker import (
 )
 
 __all__ = [
+    "LoopResource",
     "TaskEnd",
     "WorkerInfo",
     "WorkerResource",

@@ -22,7 +22,6 @@ from singleton_service.background.task_queue import (
 )
 from singleton_service.background.worker import (
     TaskEnd,
-    WorkerResource,
     WorkerService,
     after_task,
     before_task,
@@ -302,27 +301,3 @@ def test_hooks_and_scopes_are_around_it_in_its_context(queue: Queue) -> None:
         *("begins job", "enters worker-asyncio", "leaves", "ended completed job"),
         *("begins job", "enters worker-asyncio", "saw bad", "leaves", "failed: bad", "ended failed None"),
     ]
-
-
-def test_the_loop_has_one_of_each_resource_from_its_first_task_to_its_end(queue: Queue) -> None:
-    said: list[str] = []
-
-    @contextmanager
-    def connect() -> Iterator[object]:
-        said.append(f"opened in {threading.current_thread().name}")
-        yield said
-        said.append(f"closed in {threading.current_thread().name}")
-
-    connection = WorkerResource(connect)
-
-    async def use(payload: dict[str, Any]) -> bool:
-        await asyncio.sleep(0)
-        return connection.get() is said
-
-    queue.register_handler("use", use)
-    WorkerService.start_workers(1)
-    ids = queue.enqueue_many(many("use", 20))
-    assert all(queue.get_result(each, timeout=PATIENCE_S) for each in ids)
-    assert said == ["opened in worker-asyncio"]
-    WorkerService.stop_workers()
-    assert said == ["opened in worker-asyncio", "closed in worker-asyncio"]

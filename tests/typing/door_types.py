@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping  # noqa: TC003 - handlers' annotations are read when they run
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import _AsyncGeneratorContextManager, asynccontextmanager, closing, contextmanager
 from sqlite3 import Connection, connect
 from typing import Any, assert_type
 
@@ -23,6 +23,7 @@ from services.task_queue import (
     task,
 )
 from services.worker import (
+    LoopResource,
     TaskEnd,
     WorkerResource,
     WorkerService,
@@ -130,6 +131,13 @@ def connection() -> Iterator[Connection]:
         yield database
 
 
+@asynccontextmanager
+async def async_connection() -> AsyncIterator[Connection]:
+    """Do the same for coroutines."""
+    with closing(connect("x.db")) as database:
+        yield database
+
+
 @before_task
 def says_its_name(task: CurrentTask) -> str:
     """Tell the name of a task."""
@@ -149,6 +157,11 @@ def of_a_current_task(task: CurrentTask) -> None:
     with task_scope(connection)() as database, WorkerResource(connection).opened() as other:
         assert_type(database, Connection)
         assert_type(other, Connection)
+    assert_type(LoopResource(async_connection).get(), Connection)
+    assert_type(task_scope(coroutines=False)(connection)().__enter__(), Connection)
+    assert_type(task_scope(async_connection), Callable[[], _AsyncGeneratorContextManager[Connection]])
+    LoopResource(connection)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    task_scope(coroutines=False)(async_connection)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
     WorkerResource(says_its_name)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     task_scope(says_its_name)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
     after_task(says_its_name)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]

@@ -35,6 +35,7 @@ class Handler:
     form: Form | None = field(init=False, repr=False, compare=False)
     # What must be started before it is called.
     service: type[BaseService] | None = field(init=False, repr=False, compare=False)
+    is_coroutine: bool = field(init=False, repr=False, compare=False)
     # Where it runs.
     kind: Kind = field(init=False, repr=False, compare=False)
 
@@ -57,6 +58,7 @@ class Handler:
             )
         if self.policy.execution == "process" and callable(self.function):
             place_of(self.name, self.function)
+        object.__setattr__(self, "is_coroutine", is_coroutine)
         object.__setattr__(self, "kind", self.policy.execution or ("async" if is_coroutine else "thread"))
 
     def gather(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:

@@ -1,12 +1,14 @@
 """The worker: threads that take tasks from the queue and do them."""
 
 from .hooks import TaskEnd, after_task, before_task, on_task_failure, on_worker_start, on_worker_stop
+from .loop_resources import LoopResource
 from .resources import WorkerResource
 from .roster import WorkerInfo
 from .scopes import task_scope
 from .service import WorkerService
 
 __all__ = [
+    "LoopResource",
     "TaskEnd",
     "WorkerInfo",
     "WorkerResource",

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from .executor import executor_here
-from .resources import CLOSING_S, close_here, has_open
+from .resources import CLOSING_S, has_open
 from .seat import Order, Seat
 from .time_limits import TimeLimits
 
@@ -146,7 +146,7 @@ class CoroutinePool:
         task = asyncio.current_task()
         assert task is not None
         try:
-            await self._execution.run_async(job, seat, partial(self._cancel, job, seat, task))
+            await self._execution.run_async(job, seat)
         finally:
             self._loop.watch.leave(task)
             if seat.is_given_up:
@@ -171,19 +171,10 @@ class CoroutinePool:
         if left:
             await asyncio.wait(left, timeout=timeout_s)
         self._is_closing = has_open()
-        close_here()
+        await self._loop.keeper.close()
         self._has_ended.set()
 
     # From other threads
-
-    def _cancel(self, job: Job, seat: Seat, task: asyncio.Task[None]) -> None:
-        def cancel_on_loop() -> None:
-            # Only in the handler: what comes after it must not be hit.
-            if seat.has(job):
-                task.cancel()
-
-        with suppress(RuntimeError):  # the loop has ended, and cancelled it
-            task.get_loop().call_soon_threadsafe(cancel_on_loop)
 
     def _replace(self, _seat: Seat, job: Job) -> None:
         """Give another job the place of one whose coroutine can't be stopped."""

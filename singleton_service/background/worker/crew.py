@@ -13,6 +13,7 @@ from .hooks import WORKER_START, WORKER_STOP, tell_of_worker
 from .metrics import processors
 from .pool import ThreadPool
 from .processes import ProcessPool
+from .resources import CLOSING_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,7 +85,7 @@ class Crew:
         ends_at = time.monotonic() + _IDLE_THREADS_END_S
         for executor in self._executors:
             executor.join(max(0.0, ends_at - time.monotonic()))
-        tell_of_worker(WORKER_STOP, self._readiness.loop)
+        tell_of_worker(WORKER_STOP, self._readiness.loop, CLOSING_S)
         self._readiness.close()
         return self._dispatcher.cut_off
 

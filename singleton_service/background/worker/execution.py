@@ -22,8 +22,9 @@ from . import loop, resources, scopes, seat
 from .failures import Judge, returned_failure
 from .hooks import AFTER_TASK, BEFORE_TASK, TASK_FAILURE, atell, of_begin, of_end, tell
 from .job import Ending, Job
+from .loop_resources import LOOP_RESOURCES, all_open
 from .resources import RESOURCES
-from .scopes import SCOPES
+from .scopes import AROUND_COROUTINES, AROUND_FUNCTIONS
 from .seat import Order
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ class Execution:
         """Call the handler in the calling thread's *seat* and write the ending into the job. Never raises."""
         try:
             trouble = None if self._readiness.is_sure(job.handler) else self._readiness.trouble(job.handler)
+            if RESOURCES and trouble is None:
+                trouble = resources.trouble()
             if not self._is_ready(job, trouble):
                 return
             here = running_lease.set(job.lease)
@@ -73,24 +76,25 @@ class Execution:
             _stumble(job, error)
         _forget(job)
 
-    async def run_async(self, job: Job, seat: Seat, cancel: Callable[[], object]) -> None:
+    async def run_async(self, job: Job, seat: Seat) -> None:
         """Do what `run` does, in the task of the running loop that calls. What may block the loop is done in threads.
 
         Args:
             job: what to run.
-            seat: taken while the handler runs.
-            cancel: cancels the calling task, if the seat is still the job's.
+            seat: taken while the handler runs; what interrupts it there cancels the calling task.
         """
         try:
             trouble = None
             if not self._readiness.is_sure(job.handler):
                 trouble = await asyncio.to_thread(self._readiness.trouble, job.handler)
+            if LOOP_RESOURCES and trouble is None and not all_open():
+                trouble = await self._loop.keeper.trouble()
             if not self._is_ready(job, trouble):
                 return
             running_lease.set(job.lease)  # in the context of this task alone
             if BEFORE_TASK:
                 await atell(of_begin(job.lease), job.lease)
-            await self._await(job, seat, cancel)
+            await self._await(job, seat)
             if _is_told(job):
                 await atell(of_end(job), job.lease)
         except asyncio.CancelledError:
@@ -177,8 +181,6 @@ class Execution:
         if job.order is not None:
             job.ending = Ending.RELEASE  # cancelled before it began: it ends where its lease ends
             return False
-        if RESOURCES and trouble is None:
-            trouble = resources.trouble()
         if trouble is not None:
             # For as long as it takes: it is no fault of the task's.
             job.ending, job.reason = Ending.HOLD, trouble
@@ -192,8 +194,8 @@ class Execution:
             return
         began = time.perf_counter()
         try:
-            if SCOPES:
-                result = scopes.within(SCOPES, lambda: _kept(job, self._called(job, seat, call, fields)))
+            if AROUND_FUNCTIONS:
+                result = scopes.within(AROUND_FUNCTIONS, lambda: _kept(job, self._called(job, seat, call, fields)))
             else:
                 result = self._called(job, seat, call, fields)
         except BaseException as error:
@@ -204,21 +206,21 @@ class Execution:
             job.run_s = time.perf_counter() - began
             self._returned(job, result, fields)
 
-    async def _await(self, job: Job, seat: Seat, cancel: Callable[[], object]) -> None:
+    async def _await(self, job: Job, seat: Seat) -> None:
         fields = decode_body(job.lease.body)
         call = self._prepared(job, fields)
         if call is None:
             return
 
         async def kept() -> Any:
-            return _kept(job, await _awaited(job, seat, cancel, call, fields))
+            return _kept(job, await _awaited(job, seat, call, fields))
 
         began = time.perf_counter()
         try:
-            if SCOPES:
-                result = await scopes.within_async(SCOPES, kept)
+            if AROUND_COROUTINES:
+                result = await scopes.within_async(AROUND_COROUTINES, kept)
             else:
-                result = await _awaited(job, seat, cancel, call, fields)
+                result = await _awaited(job, seat, call, fields)
         except BaseException as error:
             job.run_s = time.perf_counter() - began
             if job.handler.policy.on_error is None:
@@ -327,9 +329,19 @@ class Execution:
         )
 
 
-async def _awaited(
-    job: Job, seat: Seat, cancel: Callable[[], object], call: Callable[[Any], Any], fields: dict[str, Any]
-) -> Any:
+async def _awaited(job: Job, seat: Seat, call: Callable[[Any], Any], fields: dict[str, Any]) -> Any:
+    task = asyncio.current_task()
+    assert task is not None
+
+    def cancel() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and cancelled it
+            task.get_loop().call_soon_threadsafe(cancel_here)
+
+    def cancel_here() -> None:
+        # Only in the handler: what comes after it must not be hit.
+        if seat.has(job):
+            task.cancel()
+
     _set_limit(job, fields)
     seat.enter(job, cancel)
     try:

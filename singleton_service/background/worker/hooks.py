@@ -15,7 +15,7 @@ from singleton_service.background.task_queue.records import TaskStatus
 from singleton_service.background.task_queue.running_task import CurrentTask
 
 from .job import Ending
-from .registering import place_of, register
+from .registering import name_of, register
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -129,13 +129,15 @@ def on_task_failure(hook: OnEnd) -> OnEnd:
     return hook
 
 
-def tell_of_worker(hooks: Iterable[Callable[[], object]], loop: HandlerLoop) -> None:
-    """Call hooks that are told nothing else. Ctrl-C gets through."""
+def tell_of_worker(hooks: Iterable[Callable[[], object]], loop: HandlerLoop, timeout_s: float | None = None) -> None:
+    """Call hooks that are told nothing else; wait *timeout_s* for each async one. Ctrl-C gets through."""
     for hook in tuple(hooks):
         try:
-            _call(hook, loop)
+            answer = hook()
+            if inspect.isawaitable(answer):
+                loop.run(answer, timeout_s=timeout_s)
         except Exception:
-            logger.exception("hook %s failed; the workers go on", place_of(hook))
+            logger.exception("hook %s failed; the workers go on", name_of(hook))
 
 
 def of_begin(lease: Lease) -> Calls:
@@ -163,10 +165,12 @@ def tell(calls: Calls, lease: Lease, loop: HandlerLoop) -> None:
     """Call hooks of a task in this thread; async ones run on the loop meanwhile."""
     for hook, fact in calls:
         try:
-            _call(hook, loop, fact)
+            answer = hook(fact)
+            if inspect.isawaitable(answer):
+                loop.run(answer)
         except BaseException:
             # SystemExit and the like, too, as from a handler.
-            logger.exception("hook %s failed; task %s goes on", place_of(hook), lease.id)
+            logger.exception("hook %s failed; task %s goes on", name_of(hook), lease.id)
 
 
 async def atell(calls: Calls, lease: Lease) -> None:
@@ -177,10 +181,4 @@ async def atell(calls: Calls, lease: Lease) -> None:
             if inspect.isawaitable(answer):
                 await answer
         except BaseException:
-            logger.exception("hook %s failed; task %s goes on", place_of(hook), lease.id)
-
-
-def _call(hook: Callable[..., object], loop: HandlerLoop, *facts: object) -> None:
-    answer = hook(*facts)
-    if inspect.isawaitable(answer):
-        loop.run(answer)
+            logger.exception("hook %s failed; task %s goes on", name_of(hook), lease.id)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from singleton_service.background.task_queue.errors import TaskInterrupted
 from singleton_service.workers._asyncio import new_loop
 
+from .loop_resources import Keeper
 from .loop_watch import LoopWatch
-from .resources import close_here
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -32,6 +32,7 @@ class HandlerLoop:
 
     Attributes:
         watch: reports who blocks it; whatever runs on the loop enters there.
+        keeper: opens and closes on it what coroutines share.
     """
 
     def __init__(self) -> None:
@@ -41,6 +42,7 @@ class HandlerLoop:
         self._is_stopping = False
         self._has_ended = False
         self.watch = LoopWatch()
+        self.keeper = Keeper()
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
@@ -61,9 +63,13 @@ class HandlerLoop:
         with self._lock:
             self._begun().call_soon_threadsafe(callback)
 
-    def run(self, awaitable: Awaitable[Any]) -> Any:
-        """Run *awaitable* on the loop and return what it gives; the calling thread waits."""
-        return self._send(_Errand(awaitable, self.watch, None)).result()
+    def run(self, awaitable: Awaitable[Any], job: Job | None = None, timeout_s: float | None = None) -> Any:
+        """Run *awaitable*, for a job if so, on the loop and return what it gives; the calling thread waits.
+
+        Raises:
+            TimeoutError: it takes longer than that, or something else blocks the loop.
+        """
+        return self._send(_Errand(awaitable, self.watch, job)).result(timeout_s)
 
     def run_seated(self, awaitable: Awaitable[Any], job: Job, seat: Seat) -> Any:
         """Do what `run` does; meanwhile it is *awaitable* that is interrupted in the thread's *seat*."""
@@ -114,7 +120,6 @@ class HandlerLoop:
                 with suppress(KeyboardInterrupt, SystemExit):
                     runner.get_loop().run_forever()
             # The runner's end cancels what is left, closes async generators and the loop.
-        close_here()
 
     def _end(self, loop: asyncio.AbstractEventLoop) -> None:
         self._has_ended = True

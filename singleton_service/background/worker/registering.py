@@ -61,10 +61,10 @@ def check_call(function: object, takes: Sequence[str]) -> None:
     try:
         signature.bind(*takes)
     except TypeError as error:
-        raise TypeError(f"{place_of(function)}{signature} can't be used here: it has to take {wanted}") from error
+        raise TypeError(f"{name_of(function)}{signature} can't be used here: it has to take {wanted}") from error
 
 
-def place_of(function: object) -> str:
+def name_of(function: object) -> str:
     """Name a function for a reader."""
     name = getattr(function, "__qualname__", None)
     return repr(function) if name is None else f"{getattr(function, '__module__', '?')}.{name}"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from singleton_service.background.task_queue import CurrentTask, PermanentError, TaskInterrupted, current_task
 from singleton_service.background.worker import (
+    LoopResource,
     TaskEnd,
     WorkerResource,
     after_task,
@@ -18,9 +20,9 @@ from singleton_service.background.worker import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
-SPIN = 10**12
+SPIN = 10**9
 
 
 def note(word: str) -> None:
@@ -47,7 +49,7 @@ def transaction() -> Iterator[None]:
     assert task is not None
     try:
         yield
-    except (PermanentError, TaskInterrupted) as error:
+    except (PermanentError, TaskInterrupted, asyncio.CancelledError) as error:
         note(f"{task.name} rolls back after {type(error).__name__}")
         raise
     note(f"{task.name} commits")
@@ -83,3 +85,34 @@ def spins(_payload: dict[str, Any]) -> None:
 
 def crashes(_payload: dict[str, Any]) -> None:
     os.abort()
+
+
+@asynccontextmanager
+async def open_pool() -> AsyncIterator[int]:
+    note("pool opens")
+    yield os.getpid()
+    note("pool closes")
+
+
+pool = LoopResource(open_pool)
+
+
+@task_scope
+@asynccontextmanager
+async def borrowed() -> AsyncIterator[None]:
+    await asyncio.sleep(0)
+    note("borrows")
+    try:
+        yield
+    finally:
+        await asyncio.sleep(0)
+        note("gives back")
+
+
+async def waits(_payload: dict[str, Any]) -> None:
+    await asyncio.sleep(SPIN)
+
+
+async def awho(_payload: dict[str, Any]) -> list[int]:
+    await asyncio.sleep(0)
+    return [pool.get(), os.getpid()]

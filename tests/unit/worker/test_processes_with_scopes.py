@@ -53,6 +53,19 @@ def test_a_resource_is_closed_at_the_end_of_its_process(bench: Bench, notes: Pat
     assert notes.read_text().splitlines()[-1] == "closes"
 
 
+def test_coroutines_in_a_process_have_a_loop_with_all_of_that(bench: Bench, notes: Path) -> None:  # noqa: F811
+    MODULES[jobs.__name__] = None
+    here, pid = result_of(bench.run(jobs.awho))
+    assert here == pid
+    assert bench.run(jobs.waits, timeout=0.1).ending is Ending.RETRY
+    bench.close()
+    assert notes.read_text().splitlines() == [
+        *("pool opens", "awho begins", "borrows", "gives back", "awho commits", "awho ends as completed"),
+        *("waits begins", "borrows", "gives back", "waits rolls back after CancelledError"),
+        *("waits fails with TaskTimeoutError", "waits ends as retrying", "pool closes"),
+    ]
+
+
 def test_tasks_are_held_while_a_module_with_scopes_can_not_be_imported(bench: Bench, notes: Path) -> None:  # noqa: F811
     MODULES["no_such_module"] = None
     job = bench.run(jobs.who)

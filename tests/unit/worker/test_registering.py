@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from singleton_service.background.worker import (
+    LoopResource,
     WorkerResource,
     after_task,
     before_task,
@@ -59,16 +60,24 @@ async def coroutine() -> None: ...
         (task_scope, bare, r"bare is a bare generator: put @contextlib\.contextmanager above it"),
         (task_scope, coroutine, "coroutine is async"),
         (WorkerResource, async_scope, "async_scope is async"),
-        (WorkerResource, dict, r"dict makes no context managers: wrap it, as in `lambda: contextlib\.closing\("),
+        (task_scope(coroutines=False), async_scope, "async_scope is async"),
+        (LoopResource, scope, "scope gives a context manager for `with`, not for `async with`"),
+        (LoopResource, coroutine, "coroutine is async: it must be a plain function"),
+        (WorkerResource, dict, r"dict makes no context managers for `with`: wrap it, as in `lambda: contextlib\.clos"),
+        (
+            LoopResource,
+            dict,
+            r"dict makes no context managers for `async with`: wrap it, .* contextlib\.aclosing\(dict",
+        ),
     ],
 )
 def test_what_can_not_be_used_is_refused_by_name(
     decorator: Callable[[Any], object], function: object, words: str
 ) -> None:
-    before = len(scopes.SCOPES), len(resources.RESOURCES)
+    lists: list[list[Any]] = [scopes.AROUND_FUNCTIONS, scopes.AROUND_COROUTINES, resources.RESOURCES]
     with pytest.raises(TypeError, match=words):
         decorator(function)
-    assert (len(scopes.SCOPES), len(resources.RESOURCES)) == before
+    assert lists == [[], [], []]
 
 
 def test_a_module_loaded_again_replaces_what_it_registered() -> None:

@@ -73,6 +73,7 @@ class Inside:
         self._handlers: dict[str, Handler] = {}
         self._known: set[Ticket] = set()
         self._missed: set[Ticket] = set()
+        self._loop = HandlerLoop()
         self._execution: Execution
         self._relay = Relay(self._log)
         self._is_here = True
@@ -82,7 +83,7 @@ class Inside:
         """Do what one is told, until told to end."""
         threading.Thread(target=self._listen, name="parent (listener)", daemon=True).start()
         threading.Thread(target=self._talk, name="parent (talker)", daemon=True).start()
-        readiness = Readiness(HandlerLoop())
+        readiness = Readiness(self._loop)
         try:
             setup = pickle.loads(self._told.get()[1])  # noqa: S301 - by our parent
             set_levels(setup["levels"])
@@ -102,6 +103,8 @@ class Inside:
                 break
             self._do(data)
         close_here()
+        if self._loop.loop is not None:
+            self._loop.run(self._loop.keeper.close())
         readiness.close()
         try:
             stop()
@@ -140,12 +143,18 @@ class Inside:
         else:
             self._job, job.handler = job, self._handlers[ticket.name]
             # Whatever the task leaves in context variables ends with it.
-            contextvars.copy_context().run(self._execution.run, job, self._seat)
+            contextvars.copy_context().run(self._call, job)
             self._job = None
         if not self._is_here:
             os._exit(0)
         ending = job.ending.value if job.ending else None
         self.say(Kind.DONE, pickle.dumps((ending, job.report, job.reason, job.delay_ms, job.run_s)))
+
+    def _call(self, job: Job) -> None:
+        if job.handler.is_coroutine:
+            self._loop.run(self._execution.run_async(job, self._seat), job)
+        else:
+            self._execution.run(job, self._seat)
 
     def _trouble_with(self, ticket: Ticket) -> str | None:
         """Import a handler, unless that was done; return why it can't be."""
