@@ -215,12 +215,21 @@ def test_a_handler_knows_its_task_and_its_logs_are_its_parents(bench: Bench, cap
     assert record.process in task_processes()
 
 
-def test_levels_are_the_parents_and_what_can_not_be_put_together_stops_nobody(
-    bench: Bench, caplog: pytest.LogCaptureFixture
+def test_levels_are_the_parents_and_a_filter_that_raises_loses_no_job(
+    new_bench: Callable[..., Bench], caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with caplog.at_level(logging.ERROR, logger="jobs"):
-        bench.run(jobs.knows)
+        new_bench().run(jobs.knows)
     assert "is here" not in caplog.text
+
+    def refuse(record: logging.LogRecord) -> bool:
+        raise ValueError(f"nothing about {record.name}")
+
+    other = new_bench()
+    caplog.handler.addFilter(refuse)
+    result_of(other.run(jobs.knows))
+    caplog.handler.removeFilter(refuse)
+    assert "ValueError: nothing about jobs" in capsys.readouterr().err
 
 
 def test_a_process_that_a_handler_forks_off_is_none_of_the_pool(bench: Bench) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import marshal
+import traceback
 from typing import TYPE_CHECKING, Any
 
 from singleton_service.background.task_queue.current import running_lease
@@ -49,7 +50,7 @@ def set_levels(levels: Mapping[str, int]) -> None:
 
 
 def log_here(data: bytes, lease: Lease | None) -> None:
-    """Log what was logged in the process that does the task of *lease*."""
+    """Log what was logged in the process that does the task of *lease*. Never raises."""
     of_task, fields = marshal.loads(data)  # noqa: S302 - written by a process of ours, with this very Python
     record = logging.makeLogRecord(fields)
     logger = logging.getLogger(record.name)
@@ -58,6 +59,8 @@ def log_here(data: bytes, lease: Lease | None) -> None:
         token = running_lease.set(lease if of_task else None)
         try:
             logger.handle(record)
+        except Exception:  # a user's filter: to be seen, but where nothing filters
+            traceback.print_exc()
         finally:
             running_lease.reset(token)
 

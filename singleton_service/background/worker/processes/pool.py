@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from singleton_service.background.task_queue.bell import Bell
 from singleton_service.background.task_queue.errors import ProcessDiedError
@@ -332,12 +332,17 @@ class ProcessPool:
             return
         else:
             job.has_begun, job.order = True, order
-            # In a thread of its own: on_error is the user's, and may take its time.
-            threading.Thread(
-                target=self._judge, args=(job, died, stack), name="worker-process-verdict", daemon=True
-            ).start()
+            self._have_judged(job, died, stack)
             return
         self._finish(job)
+
+    def _have_judged(self, *verdict: Any) -> None:
+        # In a thread of its own: on_error is the user's, and may take its time.
+        thread = threading.Thread(target=self._judge, args=verdict, name="worker-process-verdict", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # there are no more threads to be had
+            self._judge(*verdict)
 
     def _judge(self, job: Job, died: ProcessDiedError, stack: str | None) -> None:
         self._execution.died(job, died, stack)
