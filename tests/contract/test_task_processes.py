@@ -55,6 +55,11 @@ def count_for_ever(_payload: dict[str, Any]) -> None:
     sum(range(1 << 62))
 
 
+def hold(payload: dict[str, Any]) -> int:
+    ctypes.PyDLL(None).sleep(payload["seconds"])  # PyDLL, unlike CDLL, keeps the interpreter's lock
+    return os.getpid()
+
+
 def enqueue_another(payload: dict[str, Any]) -> Any:
     return TaskQueueService.get_result(TaskQueueService.enqueue_task("nap", payload), timeout=PATIENCE_S)
 
@@ -141,6 +146,15 @@ def test_native_code_that_never_returns_is_stopped_by_its_limit_and_by_a_cancel(
     assert queue.get_result(queue.enqueue_task("nap", {"seconds": 0}), timeout=PATIENCE_S) != os.getpid()
     assert len(task_processes()) == 1
     assert WorkerService.get_worker_stats()["active_workers"] == 1
+
+
+def test_native_code_that_outlasts_the_lease_runs_once(queue: Queue) -> None:
+    queue.register_handler("hold", hold, execution="process")
+    WorkerService.start_workers(1)
+    task_id = queue.enqueue_task("hold", {"seconds": 3})  # the lease has 2
+    assert queue.get_result(task_id, timeout=PATIENCE_S) != os.getpid()
+    stats = queue.get_queue_stats()
+    assert (stats["tasks_processed"], stats["tasks_recovered"]) == (1, 0)
 
 
 def test_a_handler_there_has_a_queue_of_its_own_to_use(queue: Queue) -> None:
