@@ -9,6 +9,7 @@ import sysconfig
 import threading
 import time
 import traceback
+from asyncio import base_events, events, runners
 from itertools import dropwhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,18 +27,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger("singleton_service.worker")
 
 _ROUNDS_PER_BLOCK = 4
-_LOOK_FOR_A_STOP_S = 0.5
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 # What lies between the start of the loop's thread and the handler that it runs.
-_ON_THE_WAY = (
-    "threading.py",
-    "runners.py",
-    "base_events.py",
-    "events.py",
-    "loop.py",
-    "coroutine_pool.py",
-    "execution.py",
-)
+_OURS = tuple(str(Path(__file__).with_name(f"{name}.py")) for name in ("loop", "coroutine_pool", "execution"))
+_ON_THE_WAY = {threading.__file__, runners.__file__, base_events.__file__, events.__file__, *_OURS}
 
 
 class LoopWatch:
@@ -56,6 +49,7 @@ class LoopWatch:
         self._is_stopping = False
         self._loop: asyncio.AbstractEventLoop
         self._loop_thread = 0
+        self._answer = threading.Event()
         self._thread: threading.Thread | None = None
 
     def enter(self, task: asyncio.Task[Any], job: Job | None) -> None:
@@ -81,6 +75,7 @@ class LoopWatch:
         """Watch no more."""
         with self._changed:
             self._is_stopping = True
+            self._answer.set()  # which a loop that has ended never gives
             self._changed.notify()
         if self._thread is not None:
             self._thread.join()
@@ -95,16 +90,16 @@ class LoopWatch:
             self._changed.notify()
 
     def _keep_watch(self) -> None:
-        while self._has_reason():
-            answer, asked_at = threading.Event(), time.monotonic()
+        while self._comes_its_time():
+            asked_at = time.monotonic()
             try:
-                self._loop.call_soon_threadsafe(answer.set)
+                self._loop.call_soon_threadsafe(self._answer.set)
             except RuntimeError:  # it has ended
                 return
-            if not answer.wait(self.blocked_s):
-                self._report(answer, asked_at)
+            if not self._answer.wait(self.blocked_s):
+                self._report(self._answer, asked_at)
 
-    def _has_reason(self) -> bool:
+    def _comes_its_time(self) -> bool:
         """Wait until it is time to ask; whether it is, and not the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_stopping, self.blocked_s / _ROUNDS_PER_BLOCK)
@@ -112,6 +107,8 @@ class LoopWatch:
             self._is_awake = False
             self._is_awake = bool(self.running)
             self._changed.wait_for(lambda: self._is_stopping or self._is_awake)
+            if not self._is_stopping:
+                self._answer = threading.Event()
             return not self._is_stopping
 
     def _report(self, answer: threading.Event, asked_at: float) -> None:
@@ -124,23 +121,23 @@ class LoopWatch:
         logger.warning(
             "%s blocks the event loop at %s, line %s, for %.1f s now; %d other coroutines wait for it. Await what "
             "takes long, or have it done by asyncio.to_thread() or a plain function:\n%s",
-            _name_of(task, running),
+            _name_of(task, running, stack),
             place.filename,
             place.lineno,
             time.monotonic() - asked_at,
             others,
             "".join(traceback.format_list(stack)),
         )
-        while not answer.wait(_LOOK_FOR_A_STOP_S):
-            if self._is_stopping:
-                return
+        answer.wait()
+        if self._is_stopping:
+            return
         blocked_s = time.monotonic() - asked_at
         logger.warning("the event loop goes on, after %.1f s; so do %d other coroutines", blocked_s, others)
 
     def _stack(self) -> list[traceback.FrameSummary]:
         frame = sys._current_frames().get(self._loop_thread)
         frames = traceback.extract_stack(frame) if frame is not None else []
-        return list(dropwhile(lambda each: Path(each.filename).name in _ON_THE_WAY, frames))
+        return list(dropwhile(lambda each: each.filename in _ON_THE_WAY, frames))
 
 
 def _place_in(stack: list[traceback.FrameSummary]) -> traceback.FrameSummary:
@@ -148,16 +145,14 @@ def _place_in(stack: list[traceback.FrameSummary]) -> traceback.FrameSummary:
     return next((each for each in reversed(stack) if not each.filename.startswith(_LIBRARIES)), stack[-1])
 
 
-def _name_of(task: asyncio.Task[Any] | None, running: Tasks) -> str:
-    if task is None:
-        return "something"
-    job = running.get(task)
-    if job is None and hasattr(task, "get_context"):  # from Python 3.12 on
+def _name_of(task: asyncio.Task[Any] | None, running: Tasks, stack: list[traceback.FrameSummary]) -> str:
+    job = None if task is None else running.get(task)
+    if job is None and task is not None and hasattr(task, "get_context"):  # from Python 3.12 on
         # A coroutine that a handler has started.
         lease = task.get_context().get(running_lease)
         job = next((each for each in running.values() if each is not None and each.lease is lease), None)
     if job is None:
-        return f"coroutine {getattr(task.get_coro(), '__qualname__', task.get_name())!r}"
+        return repr(stack[0].name)
     function = job.handler.function
     return f"task {job.lease.id} ({job.name}), handler {getattr(function, '__qualname__', repr(function))!r},"
 
@@ -165,6 +160,6 @@ def _name_of(task: asyncio.Task[Any] | None, running: Tasks) -> str:
 def _awaiting(coroutine: Any) -> Iterator[tuple[FrameType, int]]:
     """Give the frames of a coroutine that is suspended, and of those it awaits, from the handler on."""
     while (frame := getattr(coroutine, "cr_frame", None)) is not None:
-        if not frame.f_code.co_filename.endswith(("coroutine_pool.py", "execution.py")):
+        if frame.f_code.co_filename not in _OURS:
             yield frame, frame.f_lineno
         coroutine = coroutine.cr_await
