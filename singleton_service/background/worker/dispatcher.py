@@ -95,6 +95,7 @@ class Dispatcher:
         self._loop = DispatcherLoop(self, counters)
         self._server = server_of(self._loop)
         self.cut_off = 0
+        self._cut_off_since: float | None = None
 
     def start(self, executors: Sequence[Executor]) -> None:
         """Begin to take tasks for these executors, one of each kind."""
@@ -183,7 +184,7 @@ class Dispatcher:
         if stop_by is not None:
             self._hand_back(self._in_hand.take_back())
             if now >= stop_by:
-                self._cut_off_running(is_late=now >= stop_by + _CUT_OFF_ENDS_S)
+                self._cut_off_running(now)
         else:
             self._hand_back_stalled(now)
         begun = self._in_hand.note_begun()
@@ -331,15 +332,17 @@ class Dispatcher:
         self._in_hand.let_go(jobs)
         self._outbox.release(jobs)
 
-    def _cut_off_running(self, *, is_late: bool) -> None:
+    def _cut_off_running(self, now: float) -> None:
         """Interrupt what still runs, so that it ends before its task runs elsewhere; when late, wait no longer."""
+        if self._cut_off_since is None:
+            self._cut_off_since = now
         running = self._in_hand.unfinished()
         for job in running:
             # Each time: one may begin just now. What was cancelled before is not cut off.
             if job.order is None:
                 self._told_to_end.add(job.lease)
             self._in_hand.interrupt(job)
-        if is_late:
+        if now >= self._cut_off_since + _CUT_OFF_ENDS_S:
             for job in running:
                 self._in_hand.abandon(job)
             self._hand_back(running)
@@ -359,7 +362,8 @@ class Dispatcher:
             return False
         if not len(self._in_hand) and not self._outbox:
             return True
-        if self._failures > 0 and time.monotonic() >= self._stop_by + _CUT_OFF_ENDS_S:
+        since = self._cut_off_since
+        if self._failures > 0 and since is not None and time.monotonic() >= since + _CUT_OFF_ENDS_S:
             # The server is away and the time is over: the leases end by themselves, and the tasks run again.
             self.cut_off += len(self._in_hand) + self._outbox.unsaid
             return True
