@@ -240,6 +240,26 @@ def test_hooks_tell_of_an_attempt_that_a_circuit_breaker_refused(
     assert "can't be dealt with" not in caplog.text
 
 
+def test_hooks_tell_of_attempts_that_a_stop_cut_off_which_run_again(queue: Queue, until: Callable[..., Any]) -> None:
+    statuses: dict[str, TaskStatus] = {}
+
+    @after_task
+    def ended(end: TaskEnd) -> None:
+        statuses[end.task.name] = end.status
+
+    async def coroutine(_payload: dict[str, Any]) -> None:
+        await asyncio.sleep(PATIENCE_S)
+
+    queue.register_handler("thread", lambda payload: spin())
+    queue.register_handler("coroutine", coroutine)
+    WorkerService.start_workers(1)
+    ids = [queue.enqueue_task("thread"), queue.enqueue_task("coroutine")]
+    until(lambda: WorkerService.get_worker_stats()["busy_workers"] == 2)
+    assert WorkerService.stop_workers(timeout=0) == 2
+    assert statuses == {"thread": TaskStatus.PENDING, "coroutine": TaskStatus.PENDING}
+    assert [task.status for task in map(queue.get_task_status, ids) if task is not None] == [TaskStatus.PENDING] * 2
+
+
 # A resource for each thread
 
 

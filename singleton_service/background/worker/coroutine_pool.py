@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from .executor import executor_here
 from .resources import CLOSING_S, has_open
-from .seat import Order, Seat
+from .seat import Seat
 from .time_limits import TimeLimits
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .executor import Kind
     from .job import Job
     from .loop import HandlerLoop
+    from .seat import Order
 
 logger = logging.getLogger("singleton_service.worker")
 
@@ -74,12 +75,12 @@ class CoroutinePool:
             self._is_called = True
             self._loop.call_soon(self._fill)
 
-    def cancel(self, job: Job) -> None:
+    def cancel(self, job: Job, order: Order) -> None:
         """Cancel the job's coroutine if it runs here; if it has not begun, it won't be."""
         if job.has_begun:
-            self._limits.interrupt(job)
+            self._limits.interrupt(job, order)
         else:
-            job.order = Order.CANCEL
+            job.order = order
 
     def abandon(self, job: Job) -> None:
         """Leave it to the end of the loop."""

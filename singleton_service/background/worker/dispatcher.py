@@ -22,6 +22,7 @@ from .feeds import Feeds
 from .in_hand import InHand
 from .job import Ending
 from .outbox import Outbox
+from .seat import Order
 from .wakeup import WakeUp
 
 if TYPE_CHECKING:
@@ -341,7 +342,7 @@ class Dispatcher:
             # Each time: one may begin just now. What was cancelled before is not cut off.
             if job.order is None:
                 self._told_to_end.add(job.lease)
-            self._in_hand.interrupt(job)
+            self._in_hand.interrupt(job, Order.STOP)
         if now >= self._cut_off_since + _CUT_OFF_ENDS_S:
             for job in running:
                 self._in_hand.abandon(job)

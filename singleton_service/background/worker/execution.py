@@ -46,6 +46,9 @@ ON_THE_WAY = frozenset(
     {__file__, loop.__file__, scopes.__file__, seat.__file__, contextlib.__file__, Future.result.__code__.co_filename}
 )
 
+# So ordered, a task ends where its lease ends: as cancelled, or it runs again.
+_GIVEN_BACK = frozenset((Order.CANCEL, Order.STOP))
+
 
 class Execution:
     """Runs jobs: plain handlers in the thread that calls, coroutines on the loop that awaits."""
@@ -134,9 +137,9 @@ class Execution:
     def _end_lost(self, job: Job, stuck_at: str | None) -> None:
         here = running_lease.set(job.lease)
         try:
-            if job.order is Order.CANCEL:
+            if job.order in _GIVEN_BACK:
                 job.ending = Ending.RELEASE
-                logger.warning("task %s (%s) was cancelled, but its handler can't be stopped", job.lease.id, job.name)
+                logger.warning("task %s (%s) was told to end, but its handler can't be stopped", job.lease.id, job.name)
             else:
                 fields, policy = decode_body(job.lease.body), job.handler.policy
                 error = TaskTimeoutError(_limit_s(fields, policy) or 0, is_stopped=False)
@@ -167,7 +170,7 @@ class Execution:
         _forget(job)
 
     def _died(self, job: Job, error: TaskQueueError, stack: str | None) -> None:
-        if job.order is Order.CANCEL:
+        if job.order in _GIVEN_BACK:
             job.ending = Ending.RELEASE
             logger.info("task %s (%s) was cancelled, and its process was killed", job.lease.id, job.name)
             return
@@ -258,7 +261,7 @@ class Execution:
     def _failed(self, job: Job, error: BaseException, fields: dict[str, Any]) -> None:
         if job.is_abandoned:
             return  # to be reported by nobody
-        if job.order is Order.CANCEL:
+        if job.order in _GIVEN_BACK:
             job.ending = Ending.RELEASE
             logger.info("task %s (%s) was interrupted: cancelled, or cut off by a stop", job.lease.id, job.name)
             return

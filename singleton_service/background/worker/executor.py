@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from .job import Job
+    from .seat import Order
 
 Kind: TypeAlias = Literal["thread", "async", "process"]
 
@@ -39,7 +40,7 @@ class Executor(Protocol):
     def submit(self, job: Job) -> None:
         """Have a job run as soon as there is a place, first come first served."""
 
-    def cancel(self, job: Job) -> None:
+    def cancel(self, job: Job, order: Order) -> None:
         """Interrupt the job if its handler runs; if it has not begun, it won't be. May be said more than once."""
 
     def abandon(self, job: Job) -> None:

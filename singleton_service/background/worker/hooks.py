@@ -16,6 +16,7 @@ from singleton_service.background.task_queue.running_task import CurrentTask
 
 from .job import Ending
 from .registering import name_of, register
+from .seat import Order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -44,7 +45,7 @@ _STATUS = {
     Ending.COMPLETE: TaskStatus.COMPLETED,
     Ending.RETRY: TaskStatus.RETRYING,
     Ending.BURY: TaskStatus.FAILED,
-    Ending.RELEASE: TaskStatus.CANCELLED,
+    Ending.RELEASE: TaskStatus.PENDING,
     Ending.HOLD: TaskStatus.PENDING,
 }
 
@@ -55,7 +56,8 @@ class TaskEnd:
 
     Attributes:
         task: the task and its attempt.
-        status: COMPLETED, RETRYING, FAILED (for good), CANCELLED, or PENDING: held, since a circuit breaker refused it.
+        status: COMPLETED, RETRYING, FAILED (for good), CANCELLED, or PENDING, uncounted: held, since a circuit breaker
+            refused it, or cut off by a stop of the workers, and it runs again.
         result: what the handler returned; None unless it completed.
         error: what the attempt failed with; None unless it failed.
         run_seconds: how long the handler took, its scopes included.
@@ -110,7 +112,7 @@ def before_task(hook: OnTask) -> OnTask:
 def after_task(hook: OnEnd) -> OnEnd:
     """Have *hook* called with the end of each attempt, before the queue is told.
 
-    An attempt that was handed back when the workers stopped has none here.
+    A handler that goes on after a stop, for it can't be interrupted, has none.
 
     Raises:
         TypeError: it can't be called with a `TaskEnd`.
@@ -151,7 +153,7 @@ def of_end(job: Job) -> Calls:
     lease = job.lease
     end = TaskEnd(
         CurrentTask(leased_task(lease), lease.fence, lease),
-        TaskStatus.FAILED if job.ending is None else _STATUS[job.ending],
+        _status(job),
         job.result,
         job.error,
         job.run_s,
@@ -159,6 +161,12 @@ def of_end(job: Job) -> Calls:
     )
     hooks = [*TASK_FAILURE, *AFTER_TASK] if job.error is not None else AFTER_TASK
     return [(hook, end) for hook in hooks]
+
+
+def _status(job: Job) -> TaskStatus:
+    if job.order is Order.CANCEL and job.ending is Ending.RELEASE:
+        return TaskStatus.CANCELLED
+    return TaskStatus.FAILED if job.ending is None else _STATUS[job.ending]
 
 
 def tell(calls: Calls, lease: Lease, loop: HandlerLoop) -> None:

@@ -8,6 +8,7 @@ from .job import Ending, Job
 from .lane import Lane
 from .lookahead import HORIZON_S
 from .routing import Router
+from .seat import Order
 
 if TYPE_CHECKING:
     from collections import deque
@@ -154,12 +155,12 @@ class InHand:
         told = set(uids)
         for job in self._jobs.values():
             if job.lease.queue == queue and job.lease.uid in told and job.ending is None:
-                self.interrupt(job)
+                self.interrupt(job, Order.CANCEL)
 
-    def interrupt(self, job: Job) -> None:
+    def interrupt(self, job: Job, order: Order) -> None:
         """Interrupt the handler of a job that has not ended; if it has not begun, it won't be."""
         if job.kind is not None:
-            self._lanes[job.kind].executor.cancel(job)
+            self._lanes[job.kind].executor.cancel(job, order)
 
     def abandon(self, job: Job) -> None:
         """End by force what can be, before its task is handed back."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from .executor import executor_here
 from .resources import CLOSING_S, close_here, has_open
-from .seat import Order, Seat
+from .seat import Seat
 from .time_limits import TimeLimits
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .execution import Execution
     from .executor import Kind
     from .job import Job
+    from .seat import Order
 
 logger = logging.getLogger("singleton_service.worker")
 
@@ -56,12 +57,12 @@ class ThreadPool:
         """Have a job run by the next free thread."""
         self._inbox.put(job)
 
-    def cancel(self, job: Job) -> None:
+    def cancel(self, job: Job, order: Order) -> None:
         """Interrupt the job if its handler runs here; if it has not begun, it won't be."""
         if job.has_begun:
-            self._limits.interrupt(job)
+            self._limits.interrupt(job, order)
         else:
-            job.order = Order.CANCEL
+            job.order = order
 
     def abandon(self, job: Job) -> None:
         """Leave the thread to it."""

@@ -33,6 +33,8 @@ class Order(Enum):
 
     TIME_LIMIT = "time limit"
     CANCEL = "cancel"
+    STOP = "stop"
+    """It is cut off by a stop of the workers, and its task runs again."""
 
 
 class Seat:

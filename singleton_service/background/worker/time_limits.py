@@ -7,13 +7,11 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from .seat import Order
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .job import Job
-    from .seat import Seat
+    from .seat import Order, Seat
 
 
 class TimeLimits:
@@ -42,10 +40,10 @@ class TimeLimits:
                     self._thread.start()
                 self._changed.notify()
 
-    def interrupt(self, job: Job) -> None:
-        """Interrupt a job that was cancelled, once, if it sits in one of the seats; it has the same grace to end."""
+    def interrupt(self, job: Job, order: Order) -> None:
+        """Interrupt a job, once, if it sits in one of the seats; it has the same grace to end."""
         now = time.monotonic()
-        if any(seat.interrupt(job, Order.CANCEL, now) for seat in self._seats):
+        if any(seat.interrupt(job, order, now) for seat in self._seats):
             # At once: it may have to wait for a harmless moment.
             self.expect(now)
 

@@ -32,7 +32,7 @@ from singleton_service.background.worker.processes import ProcessPool, child
 from singleton_service.background.worker.processes import pool as pool_module
 from singleton_service.background.worker.processes.travel import handler_for, ticket_for
 from singleton_service.background.worker.readiness import Readiness
-from singleton_service.background.worker.seat import Seat
+from singleton_service.background.worker.seat import Order, Seat
 from tests.process_table import is_alive, task_processes
 
 from . import jobs_for_processes as jobs
@@ -387,7 +387,7 @@ def test_a_cancelled_handler_is_stopped_and_its_task_ends_where_its_lease_ends(
     notes()
     bench.until(lambda: job.has_begun)
     for _ in range(2):  # the dispatcher says it again until it ends
-        bench.pool.cancel(job)
+        bench.pool.cancel(job, Order.CANCEL)
     bench.wait_for(job)
     assert job.ending is Ending.RELEASE
     assert result_of(bench.run(jobs.echo, {"a": 1})) == {"a": 1}
@@ -399,7 +399,7 @@ def test_a_job_cancelled_before_it_begins_is_not_begun(
     running = bench.submit(jobs.wait_for_file, notebook)
     notes()
     waiting = bench.submit(jobs.wait_for_file, notebook)
-    bench.pool.cancel(waiting)
+    bench.pool.cancel(waiting, Order.CANCEL)
     Path(notebook["until"]).touch()
     bench.wait_for(running, waiting)
     assert waiting.ending is Ending.RELEASE

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from singleton_service.background.worker import hooks
 from singleton_service.background.worker.job import Ending
 from singleton_service.background.worker.registering import MODULES
+from singleton_service.background.worker.seat import Order
 
 from . import jobs_with_scopes as jobs
 from .test_processes import bench, new_bench, result_of  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from .test_processes import Bench
@@ -44,6 +46,17 @@ def test_a_process_has_its_own_resource_a_scope_for_each_task_and_the_hooks(benc
     # What a process that died can't tell is told here.
     bench.run(jobs.crashes)
     assert notes.read_text().splitlines()[-2:] == ["crashes fails with ProcessDiedError", "crashes ends as retrying"]
+
+
+def test_hooks_there_know_a_cancel_from_a_stop(bench: Bench, notes: Path, until: Callable[..., Any]) -> None:  # noqa: F811
+    MODULES[jobs.__name__] = None
+    for order, status in ((Order.CANCEL, "cancelled"), (Order.STOP, "pending")):
+        job = bench.submit(jobs.spins)
+        until(lambda job=job: job.has_begun)
+        bench.pool.cancel(job, order)
+        bench.wait_for(job)
+        assert job.ending is Ending.RELEASE
+        assert notes.read_text().splitlines()[-1] == f"spins ends as {status}"
 
 
 def test_a_resource_is_closed_at_the_end_of_its_process(bench: Bench, notes: Path) -> None:  # noqa: F811

@@ -63,7 +63,7 @@ class ProcessPool:
         self._settings = settings
         self._grace_s = settings.interrupt_grace_seconds
         self._inbox: deque[Job] = deque()
-        self._to_cancel: deque[Job] = deque()
+        self._to_cancel: deque[tuple[Job, Order]] = deque()
         self._tickets: dict[str, tuple[Handler, Ticket]] = {}
         self._children: list[Child] = []
         # Given to a process that died before it called the handler: not the task's doing, the first time.
@@ -90,13 +90,13 @@ class ProcessPool:
             self._begin()
         self._wake()
 
-    def cancel(self, job: Job) -> None:
+    def cancel(self, job: Job, order: Order) -> None:
         """Interrupt the job if its handler runs here; if it has not begun, it won't be."""
         if job.has_begun:
-            self._to_cancel.append(job)
+            self._to_cancel.append((job, order))
             self._wake()
         else:
-            job.order = Order.CANCEL
+            job.order = order
 
     def abandon(self, job: Job) -> None:
         """Kill the process that has the job."""
@@ -178,7 +178,7 @@ class ProcessPool:
             else:
                 child.line.flush()
         while self._to_cancel:
-            self._interrupt(self._to_cancel.popleft())
+            self._interrupt(*self._to_cancel.popleft())
         now = time.monotonic()
         for child in self._children:
             self._keep_time(child, now)
@@ -252,10 +252,10 @@ class ProcessPool:
                 return None
         return known[1]
 
-    def _interrupt(self, job: Job) -> None:
+    def _interrupt(self, job: Job, order: Order) -> None:
         for child in self._children:
             if child.job is job:
-                child.interrupt(Order.CANCEL, time.monotonic() + self._grace_s)
+                child.interrupt(order, time.monotonic() + self._grace_s)
 
     def _end(self, child: Child, data: bytes) -> None:
         job = child.end_job()
