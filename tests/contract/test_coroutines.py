@@ -153,6 +153,27 @@ def test_one_that_blocks_beyond_its_time_limit_fails_as_one_that_could_not_be_st
     until(lambda: "was dropped" in caplog.text)
 
 
+def test_a_loop_that_gets_no_thread_loses_no_task(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, until: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    refused: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def refusing(thread: threading.Thread) -> None:
+        if thread.name == "worker-asyncio" and len(refused) < 2:
+            refused.append(thread)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refusing)
+    queue.register_handler("double", double)
+    WorkerService.start_workers(1)
+    ids = queue.enqueue_many(many("double", 5))
+    until(lambda: "coroutines can't run: can't start new thread" in caplog.text)
+    assert [queue.get_result(each, timeout=PATIENCE_S) for each in ids] == [0, 2, 4, 6, 8]
+    assert len(refused) == 2
+
+
 # What can't be stopped
 
 

@@ -73,7 +73,12 @@ class CoroutinePool:
         self._inbox.append(job)
         if not self._is_called:
             self._is_called = True
-            self._loop.call_soon(self._fill)
+            try:
+                self._loop.call_soon(self._fill)
+            except RuntimeError as error:
+                # No thread for the loop, or it was stopped: as nothing begins, the job will be taken back.
+                self._is_called = False
+                logger.error("coroutines can't run: %s. Their tasks are handed back", error)  # noqa: TRY400 - says it all
 
     def cancel(self, job: Job, order: Order) -> None:
         """Cancel the job's coroutine if it runs here; if it has not begun, it won't be."""

@@ -108,9 +108,14 @@ class HandlerLoop:
         if self._is_stopping:
             raise RuntimeError("the workers were stopped meanwhile")
         if self._loop is None:
-            self._loop = new_loop()
-            self._thread = threading.Thread(target=self._serve, args=(self._loop,), name="worker-asyncio", daemon=True)
-            self._thread.start()
+            loop = new_loop()
+            thread = threading.Thread(target=self._serve, args=(loop,), name="worker-asyncio", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # no more threads to be had
+                loop.close()
+                raise
+            self._loop, self._thread = loop, thread
         return self._loop
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:

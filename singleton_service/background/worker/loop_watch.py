@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from asyncio import base_events, events, runners
+from contextlib import suppress
 from itertools import dropwhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,8 +86,10 @@ class LoopWatch:
             self._is_awake = True
             if self._thread is None and not self._is_stopping:
                 self._loop, self._loop_thread = asyncio.get_running_loop(), threading.get_ident()
-                self._thread = threading.Thread(target=self._keep_watch, name="worker-loop-watch", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._keep_watch, name="worker-loop-watch", daemon=True)
+                with suppress(RuntimeError):  # no more threads to be had: nobody watches, but all goes on
+                    thread.start()
+                    self._thread = thread
             self._changed.notify()
 
     def _keep_watch(self) -> None:
