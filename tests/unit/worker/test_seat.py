@@ -162,15 +162,15 @@ def test_a_handler_interrupted_while_it_logs_leaves_no_lock_behind(switching_oft
     def work() -> None:
         nonlocal interrupted
         seat = seat_in(limits)
-        for _ in range(1000):
+        for _ in range(300):
             with pytest.raises(TaskInterrupted):
                 seat.call(job_with(0.0005), log_on, {})
             interrupted += 1
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    thread.join(PATIENCE_S)
-    assert interrupted == 1000
+    thread.join(2 * PATIENCE_S)
+    assert interrupted == 300
     for lock in (handler.lock, logging._lock):  # type: ignore[attr-defined]
         assert lock is not None
         assert lock.acquire(timeout=PATIENCE_S), "held by a thread that is gone"
