@@ -115,6 +115,23 @@ def sleep(payload: dict[str, Any]) -> None:
         raise
 
 
+def sleep_after_a_lock(payload: dict[str, Any]) -> None:
+    """Stand in a lock of logging's, where nothing can be thrown, when the time is over; sleep afterwards."""
+    handler, is_taken = logging.Handler(), threading.Event()
+
+    def hold() -> None:
+        handler.acquire()
+        is_taken.set()
+        time.sleep(0.6)
+        handler.release()
+
+    threading.Thread(target=hold).start()
+    is_taken.wait()
+    handler.acquire()
+    handler.release()
+    sleep(payload)
+
+
 async def doze(payload: dict[str, Any]) -> None:
     note(payload, os.getpid())
     await asyncio.sleep(LONG_S)

@@ -379,6 +379,15 @@ def test_a_handler_whose_time_is_over_is_stopped_every_time(
     assert bench.pid() != os.getpid()
 
 
+def test_a_handler_that_takes_a_lock_when_its_time_is_over_is_interrupted_once_it_has_it(
+    new_bench: Callable[..., Bench], notebook: dict[str, Any], notes: Callable[..., list[str]]
+) -> None:
+    bench = new_bench(interrupt_grace_seconds=PATIENCE_S)
+    job = bench.run(jobs.sleep_after_a_lock, notebook, timeout=0.2)
+    assert error_of(job)["t"] == "TaskTimeoutError"
+    assert str(bench.pid()) == notes()[0], "it was not killed"
+
+
 @pytest.mark.parametrize("handler", [jobs.sleep, jobs.hog])
 def test_a_cancelled_handler_is_stopped_and_its_task_ends_where_its_lease_ends(
     bench: Bench, handler: Callable[..., Any], notebook: dict[str, Any], notes: Callable[..., list[str]]

@@ -15,6 +15,7 @@ import multiprocessing.process
 import multiprocessing.spawn
 import os
 import pickle
+import select
 import signal
 import socket
 import sys
@@ -186,6 +187,7 @@ class Inside:
     def _read(self, size: int) -> bytes:
         data = bytearray()
         while len(data) < size:
+            self._pay_what_is_owed()
             try:
                 chunk = self._socket.recv(min(size - len(data), CHUNK_BYTES))
             except OSError:  # it had not read all that was said
@@ -203,11 +205,20 @@ class Inside:
             if job is None or job is not self._job:
                 break
             if self._seat.interrupt(job, order, time.monotonic()):
-                # It need not wait for a call that signals end.
-                signal.pthread_kill(self._seat.thread_id, signal.SIGINT)
+                self._wake_main()
                 return True
             time.sleep(_A_MOMENT_S)
         return False
+
+    def _pay_what_is_owed(self) -> None:
+        """Interrupt a handler that could not be when it was told to end, as soon as it can be."""
+        while self._seat.is_owed and not select.select([self._socket], [], [], _A_MOMENT_S)[0]:
+            self._seat.pay()
+            self._wake_main()
+
+    def _wake_main(self) -> None:
+        # What was thrown need not wait for a call that signals end.
+        signal.pthread_kill(self._seat.thread_id, signal.SIGINT)
 
     def _talk(self) -> None:
         while True:
@@ -224,6 +235,17 @@ class _Seat(Seat):
     def __init__(self, inside: Inside) -> None:
         super().__init__(lambda _at: None)
         self._inside = inside
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether a handler was told to end, and it would have done harm to throw that into it just then."""
+        return self._is_owed
+
+    def pay(self) -> None:
+        """Throw what is owed, if it does no harm now."""
+        with self._lock:
+            if self._is_owed:
+                self._throw_if_harmless()
 
     def _announce(self, job: Job) -> None:
         super()._announce(job)
