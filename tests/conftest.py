@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import singleton_service
 from singleton_service.background.config import Settings
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 REDIS_SERVER = shutil.which("redis-server")
 WITHOUT_REDIS = "no redis-server on PATH: the contract suite runs on the embedded server alone"
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("untimed", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_configure() -> None:
