@@ -80,8 +80,9 @@ def test_a_handler_reports_without_naming_its_task(queue: Queue, gate: threading
 
 def test_a_handler_may_name_its_task(queue: Queue, until: Any) -> None:
     answers: list[bool] = []
+    queue_id: list[str] = []
     queue.register_handler("x", lambda payload: answers.append(queue.update_progress(1, "", queue_id[0])))
-    queue_id = [queue.enqueue_task("x")]
+    queue_id.append(queue.enqueue_task("x"))
     WorkerService.start_workers(1)
     queue.get_result(queue_id[0], timeout=10)
     assert answers == [True]

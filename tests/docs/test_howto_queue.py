@@ -20,6 +20,7 @@ PROGRAM = re.compile(
     r"^```python\n(# (\w+\.py)\n.*?)^```$.*?^```console\n\$ python (\w+\.py)\n(.*?)^```$", re.MULTILINE | re.DOTALL
 )
 PAGES = (
+    "batches",
     "define-tasks",
     "hooks-resources-scopes",
     "intake-and-order",

@@ -19,6 +19,7 @@ from services.task_queue import (
     TaskQueueService,
     TaskRequest,
     TaskStatus,
+    current_batch,
     discover,
     task,
 )
@@ -166,3 +167,28 @@ def of_a_current_task(task: CurrentTask) -> None:
     task_scope(says_its_name)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
     after_task(says_its_name)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
     on_worker_stop(says_its_end)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+
+
+# What is done in batches takes a list, and is enqueued one at a time.
+
+
+@task(batch=100, wait=0.5, queue="low")
+def send_mails(mails: list[Mail]) -> list[bool]:
+    return [bool(mail.recipient) for mail in mails]
+
+
+@task(batch=10)
+async def index(documents: list[dict[str, Any]]) -> None:
+    documents.clear()
+
+
+assert_type(send_mails.enqueue(Mail(recipient="a@b.c")), TaskHandle)
+assert_type(send_mails.enqueue(recipient="a@b.c"), TaskHandle)
+assert_type(send_mails([Mail(recipient="a@b.c")]), list[bool])
+assert_type(index.enqueue(id=1), TaskHandle)
+assert_type(index.enqueue({"id": 1}), TaskHandle)
+assert_type([each.id for each in current_batch()], list[str])
+send_mails.enqueue([Mail(recipient="a@b.c")])  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+send_mails.enqueue(Mail(recipient="a@b.c"), Mail(recipient="b@b.c"))  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+send_mails(Mail(recipient="a@b.c"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+task(batch="100")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]

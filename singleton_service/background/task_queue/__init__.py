@@ -23,7 +23,7 @@ from .errors import (
 from .handle import TaskHandle
 from .outcomes import PermanentError, Retry, TaskResult
 from .records import Progress, Task, TaskError, TaskPage, TaskPriority, TaskRequest, TaskStatus
-from .running_task import CurrentTask, TaskLogFilter, current_task
+from .running_task import CurrentTask, TaskLogFilter, current_batch, current_task
 from .service import TaskQueueService
 from .task_handler import TaskHandler
 
@@ -59,6 +59,7 @@ __all__ = [
     "TaskResult",
     "TaskStatus",
     "TaskTimeoutError",
+    "current_batch",
     "current_task",
     "discover",
     "task",

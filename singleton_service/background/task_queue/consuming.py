@@ -220,12 +220,15 @@ class Consuming(Opened):
 
     @classmethod
     def register_handler(
-        cls, name: str, handler: Callable[[dict[str, Any]], Any], **policy: Unpack[PolicyOptions]
+        cls,
+        name: str,
+        handler: Callable[[dict[str, Any]], Any] | Callable[[list[Any]], Any],
+        **policy: Unpack[PolicyOptions],
     ) -> None:
         """Say which function does the tasks of a name: `handler(payload) -> result`, plain or `async def`.
 
         The last registration wins, with a warning if it is another function. Starts nothing. The options are those of
-        `@task`, see `PolicyOptions`.
+        `@task`, see `PolicyOptions`; with `batch` it is `handler(payloads) -> results`.
 
         Raises:
             ValueError, TypeError: the name, the handler or an option can't be used.

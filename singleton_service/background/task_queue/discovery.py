@@ -7,7 +7,7 @@ import logging
 import pkgutil
 from typing import TYPE_CHECKING
 
-from .decorator import TaskFunction
+from .decorator import FunctionOfTask
 from .errors import DiscoveryError
 from .handlers import registry
 from .task_handler import TaskHandler
@@ -64,7 +64,7 @@ def discover(package: str) -> list[str]:
 
 def _handlers_of(module: ModuleType) -> Iterator[Handler]:
     for value in list(vars(module).values()):
-        if isinstance(value, TaskFunction) or (isinstance(value, type) and issubclass(value, TaskHandler)):
+        if isinstance(value, FunctionOfTask) or (isinstance(value, type) and issubclass(value, TaskHandler)):
             handler = value._handler
             if handler is not None:
                 yield handler

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from singleton_service._requires import is_service
 
 from .checks import check_name
+from .elements import element_form_of
 from .importable import place_of
 from .payloads import Form, form_of
 from .policy import Policy
@@ -38,15 +39,19 @@ class Handler:
     is_coroutine: bool = field(init=False, repr=False, compare=False)
     # Where it runs.
     kind: Kind = field(init=False, repr=False, compare=False)
+    # What it waits with for a place there: all tasks of its kind; those of a batch with each other.
+    lane: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """See what kind of function it is.
 
         Raises:
             ValueError: it can't run where its policy says.
-            TypeError: it is to run in a process of its own, which could not import it.
+            TypeError: it is to run in a process of its own, which could not import it; or it is for batches, and can't
+                take a list of payloads.
         """
-        object.__setattr__(self, "form", form_of(self.name, self.function) if callable(self.function) else None)
+        form = form_of if self.policy.batch is None else element_form_of
+        object.__setattr__(self, "form", form(self.name, self.function) if callable(self.function) else None)
         owner = getattr(self.function, "__self__", None)
         is_guarded = is_service(owner) and getattr(self.function, "_guarded", False)
         object.__setattr__(self, "service", owner if is_guarded else None)
@@ -59,7 +64,9 @@ class Handler:
         if self.policy.execution == "process" and callable(self.function):
             place_of(self.name, self.function)
         object.__setattr__(self, "is_coroutine", is_coroutine)
-        object.__setattr__(self, "kind", self.policy.execution or ("async" if is_coroutine else "thread"))
+        kind = self.policy.execution or ("async" if is_coroutine else "thread")
+        object.__setattr__(self, "kind", kind)
+        object.__setattr__(self, "lane", kind if self.policy.batch is None else f"{kind} batches of {self.name}")
 
     def gather(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Return the payload that a call of the function with these arguments means, not yet checked.

@@ -53,8 +53,14 @@ def form_of(task_name: str, function: Callable[..., Any]) -> Form | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shape:
-    # As a whole: the one parameter gets all of the payload; else each gets the value of its name.
+class Shape:
+    """What a payload is to a handler.
+
+    Attributes:
+        is_whole: the one parameter gets all of it; else each gets the value of its name.
+        adapter: checks and converts it; None takes any dict.
+    """
+
     is_whole: bool
     adapter: TypeAdapter[Any] | None
 
@@ -132,7 +138,7 @@ class Form:
         return [value.pop(name) for name in by_position if name in value], value
 
     @functools.cached_property
-    def _shape(self) -> _Shape:
+    def _shape(self) -> Shape:
         try:
             return self._make_shape()
         except (PydanticUserError, NameError, AttributeError, SyntaxError, TypeError) as error:
@@ -142,14 +148,14 @@ class Form:
                 "not under TYPE_CHECKING only"
             ) from error
 
-    def _make_shape(self) -> _Shape:
+    def _make_shape(self) -> Shape:
         hints = self._hints()
         if len(self._named) == 1 and not self._takes_more:
             (hint,) = hints.values()
-            if _is_any_dict(hint):
-                return _Shape(is_whole=True, adapter=None)
-            if _is_record(hint):
-                return _Shape(is_whole=True, adapter=TypeAdapter(hint))
+            if is_any_dict(hint):
+                return Shape(is_whole=True, adapter=None)
+            if is_record(hint):
+                return Shape(is_whole=True, adapter=TypeAdapter(hint))
         fields = {
             each.name: hints[each.name] if each.default is Parameter.empty else NotRequired[hints[each.name]]
             for each in self._named
@@ -157,7 +163,7 @@ class Form:
         make: Any = TypedDict  # with fields that are known when it runs, which type checkers don't like
         arguments = make("arguments", fields)
         arguments.__pydantic_config__ = {"extra": "allow" if self._takes_more else "forbid"}
-        return _Shape(is_whole=False, adapter=TypeAdapter(arguments))
+        return Shape(is_whole=False, adapter=TypeAdapter(arguments))
 
     def _hints(self) -> dict[str, Any]:
         hints: dict[str, Any] = {}
@@ -192,21 +198,23 @@ def _takes_any_dict(first: Parameter, positional: Sequence[Parameter], named: Se
         return first.name == "payload" or (len(positional) == 1 and first.default is Parameter.empty)
     if isinstance(first.annotation, str):
         return _ANY_DICT_IN_WORDS.fullmatch(first.annotation) is not None
-    return _is_any_dict(first.annotation)
+    return is_any_dict(first.annotation)
 
 
-def _is_any_dict(hint: Any) -> bool:
+def is_any_dict(hint: Any) -> bool:
+    """Whether an annotation takes any dict with names for keys."""
     if hint is Any or hint is object:
         return True
     args = get_args(hint)
     return (get_origin(hint) or hint) in _DICTS and (not args or (args[0] is str and args[1] in {Any, object}))
 
 
-def _is_record(hint: Any) -> bool:
+def is_record(hint: Any) -> bool:
+    """Whether an annotation takes values whose JSON is an object."""
     if get_origin(hint) is Annotated:
-        return _is_record(get_args(hint)[0])
+        return is_record(get_args(hint)[0])
     if get_origin(hint) in {Union, types.UnionType}:
-        return all(map(_is_record, get_args(hint)))
+        return all(map(is_record, get_args(hint)))
     hint = get_origin(hint) or hint
     if hint in _DICTS or is_typeddict(hint):
         return True

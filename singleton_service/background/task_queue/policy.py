@@ -25,6 +25,9 @@ Kind: TypeAlias = Literal["thread", "async", "process"]
 _KINDS = get_args(Kind)
 DEFAULT_FACTOR = 2.0
 _LARGEST_FACTOR = 1000
+_LARGEST_BATCH = 1000
+DEFAULT_WAIT_S = 0.2
+_LONGEST_WAIT_S = 60
 
 _CHECKS: tuple[tuple[str, Callable[[Any], object]], ...] = (
     ("queue", check_queue),
@@ -35,8 +38,8 @@ _CHECKS: tuple[tuple[str, Callable[[Any], object]], ...] = (
 )
 
 
-class PolicyOptions(TypedDict, total=False):
-    """The options of `@task`, `TaskQueueService.register_handler` and, as class attributes, `TaskHandler`.
+class PlainOptions(TypedDict, total=False):
+    """The options of tasks that are done one at a time.
 
     docs/howto/retries.md has the delays that the retry options make.
 
@@ -81,6 +84,21 @@ class PolicyOptions(TypedDict, total=False):
     execution: Kind | None
 
 
+class PolicyOptions(PlainOptions, total=False):
+    """The options of `@task`, `TaskQueueService.register_handler` and, as class attributes, `TaskHandler`.
+
+    docs/howto/batches.md shows batches at work.
+
+    Attributes:
+        batch: the handler takes a list of payloads, at most so many, 2 to 1,000; each is still a task of its own.
+        wait: how long the first of a batch waits for others when there are fewer, in seconds, 0 to 60; 0.2 unless
+            given. 0 takes what is there.
+    """
+
+    batch: int | None
+    wait: float | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """Options, checked: those of `PolicyOptions`, None where nothing is said."""
@@ -100,6 +118,8 @@ class Policy:
     on_error: OnError | None = None
     schedule: str | timedelta | None = None
     execution: Kind | None = None
+    batch: int | None = None
+    wait: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse a policy that no task could follow."""
@@ -120,6 +140,12 @@ class Policy:
         if self.on_error is not None and not callable(self.on_error):
             raise TypeError(f"on_error {self.on_error!r} can't be called: pass a function that takes (task, error)")
         _check_kind(self.execution)
+        _check_batch(self.batch, self.wait, self.execution)
+
+    @property
+    def wait_s(self) -> float:
+        """How long the first of a batch waits for others."""
+        return DEFAULT_WAIT_S if self.wait is None else self.wait
 
     @property
     def factor(self) -> float:
@@ -168,6 +194,25 @@ def _check_kind(execution: object) -> None:
     if execution is not None and execution not in _KINDS:
         kinds = ", ".join(map(repr, _KINDS))
         raise ValueError(f"execution {execution!r} is none of those there are: pass one of {kinds}, or leave it out")
+
+
+def _check_batch(batch: object, wait: object, execution: object) -> None:
+    if batch is None:
+        if wait is not None:
+            raise ValueError(f"wait {wait!r} is for those of a batch: pass batch, too, or leave wait out")
+        return
+    if not isinstance(batch, int) or isinstance(batch, bool):
+        raise TypeError(f"batch {batch!r} is of type {type(batch).__name__}, it must be a whole number of payloads")
+    if not 2 <= batch <= _LARGEST_BATCH:
+        raise ValueError(f"batch {batch} is out of range: 2 to {_LARGEST_BATCH:,} payloads at most")
+    if execution == "process":
+        raise ValueError("batch is for handlers in threads and on the event loop: leave execution='process' out")
+    if wait is None:
+        return
+    if not isinstance(wait, (int, float)) or isinstance(wait, bool):
+        raise TypeError(f"wait {wait!r} is of type {type(wait).__name__}, it must be a number of seconds")
+    if not isfinite(wait) or not 0 <= wait <= _LONGEST_WAIT_S:
+        raise ValueError(f"wait {wait} is out of range: 0 (take what is there) to {_LONGEST_WAIT_S} seconds")
 
 
 def _check_errors(name: str, classes: object) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from .codec import leased_task
-from .current import running_lease
+from .current import running_batch, running_lease
 from .service import TaskQueueService
 
 if TYPE_CHECKING:
@@ -17,13 +17,21 @@ if TYPE_CHECKING:
 
 
 def current_task() -> CurrentTask | None:
-    """Return the task whose handler the calling code belongs to; None outside of handlers.
+    """Return the task whose handler the calling code belongs to; None outside of handlers and in those of batches.
 
     Coroutines of a handler know it, and threads that run in its context, as those of `asyncio.to_thread` do. In a loop
     of one's own with `get_next_task()` there is none: the task is at hand there.
     """
     lease = running_lease.get()
     return None if lease is None else CurrentTask(leased_task(lease), lease.fence, lease)
+
+
+def current_batch() -> tuple[CurrentTask, ...]:
+    """Return the tasks of a handler that takes a batch, in the order of its payloads; none outside of such handlers.
+
+    It is known where `current_task()` would be.
+    """
+    return tuple(CurrentTask(leased_task(lease), lease.fence, lease) for lease in running_batch.get())
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,8 @@ class TaskHandler(BaseService):
     schedule: ClassVar[str | timedelta | None] = None
     cron_schedule: ClassVar[str | None] = None
     execution: ClassVar[Kind | None] = None
+    batch: ClassVar[int | None] = None
+    wait: ClassVar[float | None] = None
 
     _only_a_base: ClassVar[bool] = True
     _handler: ClassVar[Handler | None] = None

@@ -6,9 +6,9 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from .batch_execution import BatchExecution
 from .coroutine_pool import CoroutinePool
 from .dispatcher import Dispatcher
-from .execution import Execution
 from .hooks import WORKER_START, WORKER_STOP, tell_of_worker
 from .metrics import processors
 from .pool import ThreadPool
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from singleton_service.background.task_queue.heartbeat import Heartbeat
     from singleton_service.background.task_queue.order import QueueOrder
 
-    from .executor import Executor, Kind
+    from .executor import Executor
     from .readiness import Readiness
     from .stats import WorkerCounters
 
@@ -53,7 +53,7 @@ class Crew:
         self.patience_s = settings.shutdown_seconds
         self._readiness = readiness
         readiness.loop.watch.blocked_s = settings.blocked_loop_seconds
-        execution = Execution(readiness, settings.retry_base_seconds, settings.retry_cap_seconds)
+        execution = BatchExecution(readiness, settings.retry_base_seconds, settings.retry_cap_seconds)
         self._dispatcher = Dispatcher(client, heartbeat, order, handlers, counters)
         done, ring, grace_s = self._dispatcher.done, self._dispatcher.ring, settings.interrupt_grace_seconds
         coroutines = settings.async_concurrency
@@ -99,7 +99,7 @@ class Crew:
         return any(executor.is_callers for executor in self._executors)
 
     @property
-    def running(self) -> dict[Kind, int]:
+    def running(self) -> dict[str, int]:
         """How many handlers of each kind run now."""
         return self._dispatcher.running
 

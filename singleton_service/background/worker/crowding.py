@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .executor import Kind
     from .job import Job
 
 # What it costs the server and this process to carry a task to and fro, and how much of the time may go for that.
@@ -29,7 +28,7 @@ class _Crowd:
         look_at: time.monotonic() of the next look.
     """
 
-    kind: Kind
+    kind: str
     depth: int
     look_at: float
 
@@ -71,7 +70,7 @@ class Crowding:
         else:
             crowd.depth = max(0, crowd.depth - number)
 
-    def room(self, queue: str, rooms: Mapping[Kind, int], now: float) -> tuple[int, int]:
+    def room(self, queue: str, rooms: Mapping[str, int], now: float) -> tuple[int, int]:
         """Return how many tasks to fetch from a queue now: so many for which there is room, past so many in the way."""
         crowd = self._crowds.get(queue)
         if crowd is None:
@@ -81,7 +80,7 @@ class Crowding:
         others = max(rooms.values())
         return (others, crowd.depth) if others and now >= crowd.look_at else (0, 0)
 
-    def wait_s(self, rooms: Mapping[Kind, int], now: float) -> float:
+    def wait_s(self, rooms: Mapping[str, int], now: float) -> float:
         """Return the seconds until the next look past something; infinite when nobody has room."""
         if not max(rooms.values()):
             return float("inf")

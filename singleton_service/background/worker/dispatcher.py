@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from singleton_service.background.task_queue.order import QueueOrder
     from singleton_service.background.task_queue.protocol import Beat
 
-    from .executor import Executor, Kind
+    from .executor import Executor
     from .job import Job
     from .stats import WorkerCounters
 
@@ -144,7 +144,7 @@ class Dispatcher:
         return self._loop.is_running
 
     @property
-    def running(self) -> dict[Kind, int]:
+    def running(self) -> dict[str, int]:
         """How many handlers of each kind run now."""
         return self._in_hand.running
 
@@ -188,6 +188,8 @@ class Dispatcher:
                 self._cut_off_running(now)
         else:
             self._hand_back_stalled(now)
+            if alone := self._in_hand.send_gathered(now):
+                self._hand_back(alone)
         begun = self._in_hand.note_begun()
         closed = [] if stop_by is not None else self._closed(now)
         queue = None if stop_by is not None else self._feeds.best(now, closed)
@@ -196,6 +198,7 @@ class Dispatcher:
             queue = None
         if self._outbox or begun or queue:
             self._exchange(begun, queue, room, past, now)
+            self._in_hand.start_told(now)
             self._failures = 0
             return
         self._sleep(now, closed, stop_by, has_room=room > 0)
@@ -231,7 +234,7 @@ class Dispatcher:
         room, past = (max(rooms.values()), 0) if queue is None else self._crowding.room(queue, rooms, now)
         return min(room, MAX_BATCH), past
 
-    def _rooms(self, queue: str | None, now: float) -> dict[Kind, int]:
+    def _rooms(self, queue: str | None, now: float) -> dict[str, int]:
         # Suspects are fetched only with nothing waiting: run dry for a moment now and then.
         to_run_dry = now - self._suspect_look_at > _SUSPECT_LOOK_S
         return self._in_hand.rooms(queue, now, to_run_dry=to_run_dry)
@@ -342,10 +345,9 @@ class Dispatcher:
             # Each time: one may begin just now. What was cancelled before is not cut off.
             if job.order is None:
                 self._told_to_end.add(job.lease)
-            self._in_hand.interrupt(job, Order.STOP)
+        self._in_hand.interrupt(running, Order.STOP)
         if now >= self._cut_off_since + _CUT_OFF_ENDS_S:
-            for job in running:
-                self._in_hand.abandon(job)
+            self._in_hand.abandon(running)
             self._hand_back(running)
             self._count_cut_off(running)
 

@@ -42,9 +42,14 @@ logger = logging.getLogger("singleton_service.worker")
 MAX_RESULT_BYTES = 64 * 1024 * 1024
 
 # A plain handler is called from here; a coroutine's error comes back through the loop and its future.
-ON_THE_WAY = frozenset(
-    {__file__, loop.__file__, scopes.__file__, seat.__file__, contextlib.__file__, Future.result.__code__.co_filename}
-)
+ON_THE_WAY = {
+    __file__,
+    loop.__file__,
+    scopes.__file__,
+    seat.__file__,
+    contextlib.__file__,
+    Future.result.__code__.co_filename,
+}
 
 # So ordered, a task ends where its lease ends: as cancelled, or it runs again.
 _GIVEN_BACK = frozenset((Order.CANCEL, Order.STOP))
@@ -71,13 +76,13 @@ class Execution:
                 if BEFORE_TASK:
                     tell(of_begin(job.lease), job.lease, self._loop)
                 self._call(job, seat)
-                if _is_told(job):
+                if is_told(job):
                     tell(of_end(job), job.lease, self._loop)
             finally:
                 running_lease.reset(here)
         except Exception as error:
-            _stumble(job, error)
-        _forget(job)
+            stumble(job, error)
+        forget(job)
 
     async def run_async(self, job: Job, seat: Seat) -> None:
         """Do what `run` does, in the task of the running loop that calls. What may block the loop is done in threads.
@@ -98,15 +103,15 @@ class Execution:
             if BEFORE_TASK:
                 await atell(of_begin(job.lease), job.lease)
             await self._await(job, seat)
-            if _is_told(job):
+            if is_told(job):
                 await atell(of_end(job), job.lease)
         except asyncio.CancelledError:
             # Not the handler was cancelled but what comes before or after it: the loop ends, or somebody is careless.
             if job.ending is None:
                 job.ending = Ending.RELEASE
         except Exception as error:
-            _stumble(job, error)
-        _forget(job)
+            stumble(job, error)
+        forget(job)
 
     def give_up(self, job: Job) -> Job:
         """Return what is to be reported now of a job whose handler did not end when it was interrupted.
@@ -142,13 +147,13 @@ class Execution:
                 logger.warning("task %s (%s) was told to end, but its handler can't be stopped", job.lease.id, job.name)
             else:
                 fields, policy = decode_body(job.lease.body), job.handler.policy
-                error = TaskTimeoutError(_limit_s(fields, policy) or 0, is_stopped=False)
+                error = TaskTimeoutError(time_limit_s(fields, policy) or 0, is_stopped=False)
                 self._fail(job, error, fields["m"], type(error).__name__, stuck_at)
-            if _is_told(job):
+            if is_told(job):
                 tell(of_end(job), job.lease, self._loop)
         finally:
             running_lease.reset(here)
-        _forget(job)
+        forget(job)
 
     def died(self, job: Job, error: ProcessDiedError, stack: str | None) -> None:
         """Write the ending of a job whose process died under its handler, or was killed for it. Never raises.
@@ -161,13 +166,13 @@ class Execution:
         here = running_lease.set(job.lease)
         try:
             self._died(job, error, stack)
-            if _is_told(job):
+            if is_told(job):
                 tell(of_end(job), job.lease, self._loop)
         except Exception as wrong:
-            _stumble(job, wrong)
+            stumble(job, wrong)
         finally:
             running_lease.reset(here)
-        _forget(job)
+        forget(job)
 
     def _died(self, job: Job, error: TaskQueueError, stack: str | None) -> None:
         if job.order in _GIVEN_BACK:
@@ -176,7 +181,7 @@ class Execution:
             return
         fields = decode_body(job.lease.body)
         if job.order is Order.TIME_LIMIT:
-            error = TaskTimeoutError(_limit_s(fields, job.handler.policy) or 0)
+            error = TaskTimeoutError(time_limit_s(fields, job.handler.policy) or 0)
         self._fail(job, error, fields["m"], type(error).__name__, stack)
 
     @staticmethod
@@ -198,7 +203,7 @@ class Execution:
         began = time.perf_counter()
         try:
             if AROUND_FUNCTIONS:
-                result = scopes.within(AROUND_FUNCTIONS, lambda: _kept(job, self._called(job, seat, call, fields)))
+                result = scopes.within(AROUND_FUNCTIONS, lambda: kept(job, self._called(job, seat, call, fields)))
             else:
                 result = self._called(job, seat, call, fields)
         except BaseException as error:
@@ -215,15 +220,15 @@ class Execution:
         if call is None:
             return
 
-        async def kept() -> Any:
-            return _kept(job, await _awaited(job, seat, call, fields))
+        async def kept_result() -> Any:
+            return kept(job, await awaited(job, seat, call, fields))
 
         began = time.perf_counter()
         try:
             if AROUND_COROUTINES:
-                result = await scopes.within_async(AROUND_COROUTINES, kept)
+                result = await scopes.within_async(AROUND_COROUTINES, kept_result)
             else:
-                result = await _awaited(job, seat, call, fields)
+                result = await awaited(job, seat, call, fields)
         except BaseException as error:
             job.run_s = time.perf_counter() - began
             if job.handler.policy.on_error is None:
@@ -258,16 +263,17 @@ class Execution:
         else:
             self._complete(job, result)
 
-    def _failed(self, job: Job, error: BaseException, fields: dict[str, Any]) -> None:
+    def _failed(self, job: Job, error: BaseException, fields: dict[str, Any], text: str | None = None) -> None:
         if job.is_abandoned:
             return  # to be reported by nobody
         if job.order in _GIVEN_BACK:
             job.ending = Ending.RELEASE
             logger.info("task %s (%s) was interrupted: cancelled, or cut off by a stop", job.lease.id, job.name)
             return
-        text = _told(error)
+        if text is None:
+            text = told(error)
         if job.order is Order.TIME_LIMIT:
-            error = TaskTimeoutError(_limit_s(fields, job.handler.policy) or 0)
+            error = TaskTimeoutError(time_limit_s(fields, job.handler.policy) or 0)
         self._fail(job, error, fields["m"], type(error).__name__, text)
 
     @staticmethod
@@ -332,7 +338,8 @@ class Execution:
         )
 
 
-async def _awaited(job: Job, seat: Seat, call: Callable[[Any], Any], fields: dict[str, Any]) -> Any:
+async def awaited(job: Job, seat: Seat, call: Callable[[Any], Any], fields: dict[str, Any]) -> Any:
+    """Call a handler that may give an awaitable, in a task of the running loop, and return what comes of it."""
     task = asyncio.current_task()
     assert task is not None
 
@@ -354,7 +361,7 @@ async def _awaited(job: Job, seat: Seat, call: Callable[[Any], Any], fields: dic
         seat.leave()
 
 
-def _kept(job: Job, result: Any) -> Any:
+def kept(job: Job, result: Any) -> Any:
     """Return what a handler returned, unless it is dropped anyway."""
     if job.is_abandoned:
         # The task may run elsewhere by now: no scope shall keep what it did.
@@ -363,13 +370,14 @@ def _kept(job: Job, result: Any) -> Any:
 
 
 def _set_limit(job: Job, fields: dict[str, Any]) -> None:
-    limit_s = _limit_s(fields, job.handler.policy)
+    limit_s = time_limit_s(fields, job.handler.policy)
     if limit_s is not None:
         job.deadline = time.monotonic() + limit_s
         job.lease.ends_at = time.time() + limit_s
 
 
-def _stumble(job: Job, error: Exception) -> None:
+def stumble(job: Job, error: Exception) -> None:
+    """Bury a job for an error that is neither its handler's nor ours to foresee."""
     # A body that can't be read, a log handler that raises: not worth a place to run.
     logger.error("task %s (%s) can't be dealt with", job.lease.id, job.name, exc_info=error)
     if job.ending is None:
@@ -385,12 +393,13 @@ def _stand_in(job: Job) -> Job:
     return other
 
 
-def _is_told(job: Job) -> bool:
+def is_told(job: Job) -> bool:
     """Whether anybody wants to hear of the job's end."""
     return bool(AFTER_TASK or TASK_FAILURE) and not job.is_abandoned
 
 
-def _forget(job: Job) -> None:
+def forget(job: Job) -> None:
+    """Let go of what hooks were told."""
     # An error's traceback leads to frames that hold the job: neither shall live on by the other.
     job.result = job.error = None
     if job.lease.account is not None:
@@ -402,21 +411,21 @@ def _with_arguments(function: Callable[..., Any], args: Sequence[Any], kwargs: d
     return lambda _payload: function(*args, **kwargs)
 
 
-def _limit_s(fields: dict[str, Any], policy: Policy) -> float | None:
+def time_limit_s(fields: dict[str, Any], policy: Policy) -> float | None:
     """Return the time limit of a task in seconds: its own, else that of its handler."""
     limit_ms = fields.get("t")
     return policy.timeout if limit_ms is None else float(limit_ms) / 1000
 
 
-def _told(error: BaseException) -> str:
+def told(error: BaseException) -> str:
     """Return the traceback from the handler on: the frames that led there are of no use to its author."""
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename in ON_THE_WAY:
         trace = trace.tb_next
-    told = traceback.TracebackException(type(error), error, trace)
-    if told.stack and told.stack[-1].filename == seat.__file__:
-        del told.stack[-1]  # where an interruption arrived
-    return "".join(told.format())
+    whole = traceback.TracebackException(type(error), error, trace)
+    if whole.stack and whole.stack[-1].filename == seat.__file__:
+        del whole.stack[-1]  # where an interruption arrived
+    return "".join(whole.format())
 
 
 def _encode_result(result: Any) -> bytes:

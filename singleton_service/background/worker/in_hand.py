@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
-from .job import Ending, Job
+from .batch import Batch, members_of
+from .batch_lane import BatchLane
+from .job import Job
 from .lane import Lane
 from .lookahead import HORIZON_S
 from .routing import Router
@@ -17,11 +20,11 @@ if TYPE_CHECKING:
     from singleton_service.background.task_queue.handlers import Handler
     from singleton_service.background.task_queue.lease import Lease
 
-    from .executor import Executor, Kind
+    from .executor import Executor
 
 
 class InHand:
-    """Jobs from fetch to acknowledgement, a lane for each executor.
+    """Jobs from fetch to acknowledgement, a lane for each executor, and one before it for each batch handler.
 
     Used by the dispatcher's thread alone; `running` may be asked by any.
     """
@@ -33,13 +36,17 @@ class InHand:
         done: deque[Job],
         ranks: Mapping[str, int],
     ) -> None:
-        self._lanes: dict[Kind, Lane] = {executor.kind: Lane(executor, ranks) for executor in executors}
+        self._executors = {str(executor.kind): Lane(executor, ranks) for executor in executors}
+        self._batches: dict[str, BatchLane] = {}
+        self._batch_kinds: set[str] = set()
+        self._lanes: dict[str, Lane | BatchLane] = dict(self._executors)
+        self._ranks = ranks
         self._handlers = handlers
         self._router = Router(handlers)
         self._done = done
         self._jobs: dict[Lease, Job] = {}
         self._suspect: Lease | None = None
-        self._used: list[tuple[Kind, Lane]] = []
+        self._used: dict[str, Lane | BatchLane] = {}
         self._handlers_seen = -1
 
     def __len__(self) -> int:
@@ -47,8 +54,10 @@ class InHand:
 
     @property
     def waiting(self) -> bool:
-        """Whether any may still wait for a place to run."""
-        return any(lane.waiting for lane in self._lanes.values())
+        """Whether any may still wait for a place to run; one that is gathered waits for others."""
+        return any(lane.waiting for lane in self._executors.values()) or any(
+            lane.starting for lane in self._batches.values()
+        )
 
     @property
     def has_suspect(self) -> bool:
@@ -56,28 +65,44 @@ class InHand:
         return self._suspect in self._jobs
 
     @property
-    def running(self) -> dict[Kind, int]:
+    def running(self) -> dict[str, int]:
         """How many handlers of each kind run now."""
-        counts = dict.fromkeys(self._lanes, 0)
+        counts = dict.fromkeys(self._executors, 0)
         for job in list(self._jobs.values()):
-            if job.kind is not None and job.has_begun and job.ending is None:
+            if job.kind in counts and job.has_begun and job.ending is None:
                 counts[job.kind] += 1
+        for lane in list(self._batches.values()):
+            counts[lane.kind] += lane.running
         return counts
 
     @property
     def idle(self) -> int:
         """How many of the next jobs begin at once, whatever kind they are."""
-        return min(lane.idle for _, lane in self._used_lanes())
+        lanes = self._used_lanes()
+        return min(lane.idle for name, lane in self._executors.items() if name in lanes or name in self._batch_kinds)
 
-    def rooms(self, queue: str | None, now: float, *, to_run_dry: bool) -> dict[Kind, int]:
-        """Return how many jobs of each kind to fetch now, if it is from *queue*."""
-        return {kind: lane.room(queue, now, to_run_dry=to_run_dry) for kind, lane in self._used_lanes()}
+    def rooms(self, queue: str | None, now: float, *, to_run_dry: bool) -> dict[str, int]:
+        """Return how many jobs of each lane to fetch now, if it is from *queue*."""
+        return {name: lane.room(queue, now, to_run_dry=to_run_dry) for name, lane in self._used_lanes().items()}
 
     def look_again_in_s(self, now: float) -> float:
-        """Return the seconds until waiting jobs may have to be taken back, or a place that begins nothing be tried."""
+        """Return the seconds until waiting jobs may have to be taken back, or a place that begins nothing be tried.
+
+        Or until some that are gathered have waited for others long enough.
+        """
+        gathered_s = min((lane.wait_s(now) for lane in self._batches.values()), default=inf)
         if self.waiting:
-            return HORIZON_S
-        return min(lane.trial_in_s(now) for lane in self._lanes.values())
+            return min(HORIZON_S, gathered_s)
+        return min(gathered_s, *(lane.trial_in_s(now) for lane in self._executors.values()))
+
+    def send_gathered(self, now: float) -> list[Job]:
+        """Send off what has waited for others long enough; what may not begin is returned, to be handed back."""
+        if self._batches and self.has_suspect:
+            # A suspect is the only new start while it lasts.
+            return [job for lane in self._batches.values() for job in lane.gathered]
+        for lane in self._batches.values():
+            lane.send_due(now)
+        return []
 
     def unfinished(self) -> list[Job]:
         """Return the jobs whose handlers have not ended."""
@@ -88,8 +113,8 @@ class InHand:
 
         The server counts the first *marked* as begun.
         """
-        accepted: dict[Kind, list[Job]] = {}
-        room: dict[Kind, int] = {}
+        accepted: dict[str, list[Job]] = {}
+        room: dict[str, int] = {}
         turned_away = []
         for n, lease in enumerate(leases):
             job = Job(lease, is_marked=n < marked)
@@ -98,7 +123,7 @@ class InHand:
                 self._done.append(job)
             else:
                 if kind not in room:
-                    room[kind] = self._lanes[kind].capacity(lease.queue, now)
+                    room[kind] = self._lane_of(job.handler).capacity(lease.queue, now)
                     accepted[kind] = []
                 if len(accepted[kind]) >= room[kind]:
                     turned_away.append(job)
@@ -119,9 +144,12 @@ class InHand:
         """
         done, size = self._done, 0
         ended: list[Job] = []
-        by_kind: dict[Kind, list[Job]] = {}
+        by_kind: dict[str, list[Job]] = {}
         while done and len(ended) < limit and size < max_bytes:
             job = done.popleft()
+            if isinstance(job, Batch):
+                done.extendleft(reversed(job.members))
+                continue
             if job.lease not in self._jobs:
                 continue
             if job.kind is not None:
@@ -134,18 +162,26 @@ class InHand:
             ended.append(job)
             size += len(job.report)
         for kind, jobs in by_kind.items():
-            runs_s = [job.run_s for job in jobs if job.ending not in {None, Ending.HOLD}]
-            self._lanes[kind].ended(runs_s, len(jobs), now)
+            self._lanes[kind].collected(jobs, now)
         return ended
 
     def note_begun(self) -> list[Lease]:
-        """Return the leases whose handlers have begun since the last call, still run, and are not counted yet."""
-        return [
+        """Return the leases whose handlers have begun since the last call, still run, and are not counted yet.
+
+        And those of batches that begin as soon as they are: `start_told` is called when the server knows.
+        """
+        starting = [lease for lane in self._batches.values() for lease in lane.note_starting()]
+        return starting + [
             job.lease
-            for lane in self._lanes.values()
-            for job in lane.note_begun()
+            for lane in self._executors.values()
+            for job in members_of(lane.note_begun())
             if job.lease in self._jobs and not job.is_marked
         ]
+
+    def start_told(self, now: float) -> None:
+        """The server knows of all that the last `note_begun` returned."""
+        for lane in self._batches.values():
+            lane.start_told(now)
 
     def cancel(self, queue: str, uids: Iterable[str]) -> None:
         """Interrupt these tasks where they run; those that wait for a place won't be begun.
@@ -153,23 +189,22 @@ class InHand:
         To be said again until they end: one may begin just now.
         """
         told = set(uids)
-        for job in self._jobs.values():
-            if job.lease.queue == queue and job.lease.uid in told and job.ending is None:
-                self.interrupt(job, Order.CANCEL)
+        jobs = [job for job in self.unfinished() if job.lease.queue == queue and job.lease.uid in told]
+        self.interrupt(jobs, Order.CANCEL)
 
-    def interrupt(self, job: Job, order: Order) -> None:
-        """Interrupt the handler of a job that has not ended; if it has not begun, it won't be."""
-        if job.kind is not None:
-            self._lanes[job.kind].executor.cancel(job, order)
+    def interrupt(self, jobs: Iterable[Job], order: Order) -> None:
+        """Interrupt the handlers of jobs that have not ended; those that have not begun won't be."""
+        for kind, told in _by_kind(jobs).items():
+            self._done += self._lanes[kind].cancel(told, order)
 
-    def abandon(self, job: Job) -> None:
+    def abandon(self, jobs: Iterable[Job]) -> None:
         """End by force what can be, before its task is handed back."""
-        if job.kind is not None:
-            self._lanes[job.kind].executor.abandon(job)
+        for kind, late in _by_kind(jobs).items():
+            self._lanes[kind].abandon(late)
 
     def take_back(self) -> list[Job]:
-        """Take back what has not begun, from all executors."""
-        return [job for lane in self._lanes.values() for job in lane.executor.take_back()]
+        """Take back what has not begun, from all lanes."""
+        return [job for lane in self._lanes.values() for job in lane.take_back()]
 
     def stalled(self, now: float) -> list[Job]:
         """Take back what waits where nothing has moved for long."""
@@ -183,10 +218,28 @@ class InHand:
         for kind, lane in self._lanes.items():
             lane.let_go([job for job in jobs if job.kind == kind])
 
-    def _used_lanes(self) -> list[tuple[Kind, Lane]]:
+    def _used_lanes(self) -> dict[str, Lane | BatchLane]:
         """Return the lanes of which there are handlers: for the others nothing needs to be fetched."""
         if len(self._handlers) != self._handlers_seen:
             self._handlers_seen = len(self._handlers)
-            kinds = {handler.kind for handler in tuple(self._handlers.values())}
-            self._used = [each for each in self._lanes.items() if each[0] in kinds or each[0] == "thread"]
+            self._used = {name: lane for name, lane in self._executors.items() if name == "thread"}
+            for handler in tuple(self._handlers.values()):
+                self._lane_of(handler)
         return self._used
+
+    def _lane_of(self, handler: Handler) -> Lane | BatchLane:
+        lane = self._used.get(handler.lane) or self._lanes.get(handler.lane)
+        if lane is None:
+            lane = self._batches[handler.lane] = BatchLane(self._executors[handler.kind], handler, self._ranks)
+            self._lanes[handler.lane] = lane
+            self._batch_kinds.add(handler.kind)
+        self._used[handler.lane] = lane
+        return lane
+
+
+def _by_kind(jobs: Iterable[Job]) -> dict[str, list[Job]]:
+    by_kind: dict[str, list[Job]] = {}
+    for job in jobs:
+        if job.kind is not None:
+            by_kind.setdefault(job.kind, []).append(job)
+    return by_kind

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from singleton_service.background.task_queue.handlers import Handler
     from singleton_service.background.task_queue.lease import Lease
 
-    from .executor import Kind
     from .seat import Order
 
 
@@ -33,7 +32,8 @@ class Job:
 
     Attributes:
         handler: who does it; known before an executor has it.
-        kind: in which kind of place; None when nobody here can do it.
+        kind: in which lane it waits for a place, that of a kind of place or of a batch handler; None when nobody here
+            can do it.
         is_marked: the server knows that it has begun: from then on a crash counts.
         has_begun: the handler was called.
         ending: None while it waits or runs.
@@ -71,7 +71,7 @@ class Job:
     def __init__(self, lease: Lease, *, is_marked: bool) -> None:
         self.lease = lease
         self.handler: Handler
-        self.kind: Kind | None = None
+        self.kind: str | None = None
         self.name = ""
         self.is_marked = is_marked
         self.has_begun = False
@@ -91,3 +91,8 @@ class Job:
     def keeps_key(self) -> bool:
         """Whether its task has a unique key: given up it counts as running until its handler ends, as it does run."""
         return has_unique_key(self.lease.body)
+
+    def tell(self, order: Order) -> None:
+        """Note why it is interrupted."""
+        self.order = order
+        self.lease.is_cancelled = True

@@ -6,13 +6,16 @@ from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from .batch import members_of
+from .job import Ending
 from .lookahead import HORIZON_S, Lookahead
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from .executor import Executor
     from .job import Job
+    from .seat import Order
 
 # A place that begins nothing, as an event loop that is blocked, is given something again after that time.
 _AGAIN_S = 1.0
@@ -61,7 +64,7 @@ class Lane:
         # Where enough waits: a fuller batch costs less.
         return 0 if idle <= 0 and idle + ahead < ahead // 2 else max(0, idle + ahead)
 
-    def put(self, jobs: list[Job], now: float) -> None:
+    def put(self, jobs: Sequence[Job], now: float) -> None:
         """Hand jobs from one queue to the executor. They go before those of less urgent queues that wait there."""
         self.number += len(jobs)
         self.moved_at = now
@@ -72,6 +75,10 @@ class Lane:
         for job in jobs:
             self.waiting.append(job)
             self.executor.submit(job)
+
+    def collected(self, jobs: Sequence[Job], now: float) -> None:
+        """Note that jobs have ended."""
+        self.ended([job.run_s for job in jobs if job.ending not in {None, Ending.HOLD}], len(jobs), now)
 
     def ended(self, runs_s: list[float], number: int, now: float) -> None:
         """Note that *number* jobs have ended, of which some ran for so long."""
@@ -94,10 +101,25 @@ class Lane:
             self._stuck_until = None
         return begun
 
-    def let_go(self, jobs: list[Job]) -> None:
+    def let_go(self, jobs: Sequence[Job]) -> None:
         """Let go of jobs that are in hand."""
         self.number -= len(jobs)
         self.forget(jobs)
+
+    def cancel(self, jobs: Sequence[Job], order: Order) -> list[Job]:
+        """Interrupt jobs where they run; those that have not begun won't be. Returns those that end here and now."""
+        for job in jobs:
+            self.executor.cancel(job, order)
+        return []
+
+    def abandon(self, jobs: Sequence[Job]) -> None:
+        """End by force what can be."""
+        for job in jobs:
+            self.executor.abandon(job)
+
+    def take_back(self) -> list[Job]:
+        """Take back what has not begun."""
+        return members_of(self.executor.take_back())
 
     def stalled(self, now: float) -> list[Job]:
         """Take back what waits, if nothing has moved for long: it may start at once elsewhere."""
@@ -107,13 +129,13 @@ class Lane:
         taken = self.executor.take_back()
         if taken:
             self._stuck_until = now + _AGAIN_S
-        return taken
+        return members_of(taken)
 
     def trial_in_s(self, now: float) -> float:
         """Return the seconds until a place that begins nothing has room for a trial; infinite where all is well."""
         return float("inf") if self._stuck_until is None or self._stuck_until <= now else self._stuck_until - now
 
-    def forget(self, jobs: list[Job]) -> None:
+    def forget(self, jobs: Sequence[Job]) -> None:
         """Have these not wait any more."""
         leaving = set(jobs)
         self.waiting = deque(job for job in self.waiting if job not in leaving)

@@ -30,7 +30,9 @@ logger = logging.getLogger("singleton_service.worker")
 _ROUNDS_PER_BLOCK = 4
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 # What lies between the start of the loop's thread and the handler that it runs.
-_OURS = tuple(str(Path(__file__).with_name(f"{name}.py")) for name in ("loop", "coroutine_pool", "execution"))
+_OURS = tuple(
+    str(Path(__file__).with_name(f"{name}.py")) for name in ("loop", "coroutine_pool", "batch_execution", "execution")
+)
 _ON_THE_WAY = {threading.__file__, runners.__file__, base_events.__file__, events.__file__, *_OURS}
 
 

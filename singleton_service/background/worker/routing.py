@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from singleton_service.background.task_queue.handlers import Handler
 
-    from .executor import Kind
     from .job import Job
 
 logger = logging.getLogger("singleton_service.worker")
@@ -28,8 +27,8 @@ class Router:
         self._handlers = handlers
         self._unknown: set[str] = set()
 
-    def route(self, job: Job) -> Kind | None:
-        """Give the job its handler, and return its kind. None: there is none here; the job has ended, to be held."""
+    def route(self, job: Job) -> str | None:
+        """Give the job its handler, and return its lane. None: there is none here; the job has ended, to be held."""
         body = job.lease.body
         if not is_readable(body):
             # For as long as it takes: whoever wrote it has a worker that can read it, or will have.
@@ -47,8 +46,8 @@ class Router:
         if handler is None:
             self._hold(job)
             return None
-        job.handler, job.kind = handler, handler.kind
-        return handler.kind
+        job.handler, job.kind = handler, handler.lane
+        return handler.lane
 
     def _hold(self, job: Job) -> None:
         job.ending, job.reason = Ending.HOLD, f"No handler registered for task: {job.name}"

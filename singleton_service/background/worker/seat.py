@@ -171,8 +171,7 @@ class Seat:
         if self._struck_at is not None:
             return False
         self._struck_at = now
-        job.order = order
-        job.lease.is_cancelled = True
+        job.tell(order)
         if self._cancel is not None:
             self._cancel()
         else:

@@ -98,13 +98,25 @@ def test_a_module_that_is_loaded_again_may_say_the_same_again(handlers: HandlerR
         ({"give_up_on": (ValueError, int)}, TypeError),
         ({"on_error": "later"}, TypeError),
         ({"execution": "fiber"}, ValueError),
+        ({"batch": 1}, ValueError),
+        ({"batch": 1001}, ValueError),
+        ({"batch": "10"}, TypeError),
+        ({"batch": True}, TypeError),
+        ({"batch": 10, "wait": -1}, ValueError),
+        ({"batch": 10, "wait": 61}, ValueError),
+        ({"batch": 10, "wait": float("nan")}, ValueError),
+        ({"batch": 10, "wait": "long"}, TypeError),
+        ({"batch": 10, "wait": False}, TypeError),
+        ({"wait": 1}, ValueError),
+        ({"batch": 10, "execution": "process"}, ValueError),
     ],
 )
 def test_a_policy_no_task_could_follow_is_refused_at_once(
     handlers: HandlerRegistry, policy: dict[str, Any], error: type[Exception]
 ) -> None:
+    decorate: Any = task
     with pytest.raises(error):
-        task(**policy)(one)
+        decorate(**policy)(one)
     assert handlers == {}
 
 

@@ -40,7 +40,7 @@ def test_it_is_asked_again_when_the_kind_that_was_full_has_room() -> None:
 
 
 def test_a_look_past_what_stands_in_the_way_comes_the_later_the_more_went_back() -> None:
-    rooms: dict[Kind, int] = {"thread": 0, "async": 100}
+    rooms: dict[str, int] = {"thread": 0, "async": 100}
     for number, wait_s in ((1, 0.001), (40, 0.04), (1000, 1.0)):
         crowding = Crowding()
         crowding.turned_away("default", jobs(number, size=0), 10, took_any=True)
