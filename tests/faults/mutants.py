@@ -149,7 +149,7 @@ MUTANTS = (
     Mutant(
         "what a stop cuts off is interrupted",
         "singleton_service/background/worker/dispatcher.py",
-        "            self._in_hand.interrupt(job)\n",
+        "        self._in_hand.interrupt(running, Order.STOP)\n",
         "",
         "tests/system/test_shutdown.py::test_a_handler_that_is_cut_off_cleans_up_before_its_task_begins_elsewhere",
         "tidied",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import sys
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 
 _A_MOMENT_S = 0.001
+_LOOK_AGAIN_S = 0.02
 # Functions of the standard library in which a lock is taken, or given back, and no `try` watches over it.
 _LOCKING = {
     logging.__file__: frozenset(
@@ -77,6 +79,7 @@ class Seat:
         self._is_thrown = False
         self._struck_at: float | None = None
         self.is_given_up = False
+        _here.seat = self
 
     def call(self, job: Job, function: Callable[[Any], Any], payload: Any) -> Any:
         """Call a handler, and return or raise what it does."""
@@ -147,10 +150,17 @@ class Seat:
                 self._throw_if_harmless()
             struck_at = self._struck_at or now
             if now < struck_at + grace_s:
-                return now + _A_MOMENT_S if self._is_owed else struck_at + grace_s, None
+                # Looked at meanwhile, for what was thrown may be lost.
+                return now + (_A_MOMENT_S if self._is_owed else min(_LOOK_AGAIN_S, grace_s)), None
             # Neither an exception nor a cancellation reaches it: the place is left to it.
             self.is_given_up = job.is_abandoned = True
             return math.inf, job
+
+    def lost(self) -> bool:
+        """Say, in its thread, that what was thrown into it got lost; whether it was thrown. It is thrown again."""
+        # Without the lock, which this very thread may hold.
+        self._is_owed = self._is_thrown and self._is_open
+        return self._is_thrown
 
     def has(self, job: Job) -> bool:
         """Whether the job sits here now. For the thread that has it come and go."""
@@ -182,6 +192,7 @@ class Seat:
         # Nothing runs between the look and the throw, and it arrives in the frame that was seen: we have the GIL.
         self._is_owed = is_taking_lock(sys._current_frames().get(self._thread_id))
         if not self._is_owed:
+            _mind_losses()
             self._is_thrown = True
             _throw(self._thread_id, TaskInterrupted)
 
@@ -191,6 +202,22 @@ def arrive(*_: object) -> None:
 
     Sent after an interruption it need not wait for the end of a `time.sleep` or a read.
     """
+
+
+_here = threading.local()
+
+
+@functools.cache
+def _mind_losses() -> None:
+    """Have an interruption thrown again that nobody can catch: it came in a `__del__`, or what the collector calls."""
+    earlier = sys.unraisablehook
+
+    def hear(unraisable: sys.UnraisableHookArgs) -> None:
+        seat: Seat | None = getattr(_here, "seat", None)
+        if unraisable.exc_type is not TaskInterrupted or seat is None or not seat.lost():
+            earlier(unraisable)
+
+    sys.unraisablehook = hear
 
 
 def is_taking_lock(frame: FrameType | None) -> bool:

@@ -177,6 +177,25 @@ def test_a_handler_interrupted_while_it_logs_leaves_no_lock_behind(switching_oft
         lock.release()
 
 
+def test_an_interruption_that_comes_where_nobody_can_catch_it_comes_again(limits: TimeLimits) -> None:
+    class Lingers:
+        def __del__(self) -> None:
+            reached.set()
+            spin({})
+
+    def drop(_payload: object) -> None:
+        lingers = Lingers()
+        del lingers
+        spin({})
+
+    reached = threading.Event()
+    began = time.monotonic()
+    with pytest.raises(TaskInterrupted):
+        seat_in(limits).call(job_with(0.05), drop, {})
+    assert reached.is_set()
+    assert time.monotonic() - began < PATIENCE_S
+
+
 @pytest.mark.parametrize("grace_s", [0.05])
 def test_a_handler_that_does_not_mind_is_given_up_once(
     limits: TimeLimits, given_up: list[tuple[Seat, Job]], until: Callable[..., Any]
