@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _ENDS_WITHIN_S = 1.0
-_TELLS_WITHIN_S = 0.1
+_TELLS_WITHIN_S = 0.5
 _STACK_BYTES = 64 * 1024
 _FRAME = re.compile(r'  File "(?P<file>.*)", line (?P<line>\d+) in (?P<name>.*)')
 # Only what `python -c` can import by itself: the rest of sys.path is the parent's.
