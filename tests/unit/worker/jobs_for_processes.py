@@ -117,6 +117,7 @@ def sleep(payload: dict[str, Any]) -> None:
 
 def sleep_after_a_lock(payload: dict[str, Any]) -> None:
     """Stand in a lock of logging's, where nothing can be thrown, when the time is over; sleep afterwards."""
+    note(payload, os.getpid())
     handler, is_taken = logging.Handler(), threading.Event()
 
     def hold() -> None:
@@ -129,7 +130,7 @@ def sleep_after_a_lock(payload: dict[str, Any]) -> None:
     is_taken.wait()
     handler.acquire()
     handler.release()
-    sleep(payload)
+    time.sleep(LONG_S)
 
 
 async def doze(payload: dict[str, Any]) -> None:
