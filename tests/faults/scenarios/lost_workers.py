@@ -177,7 +177,7 @@ def rolling_restart(rig: Rig) -> None:
     """A deploy: four workers, each told to leave and followed by a new one, while clients enqueue and wait."""
     rig.plain_server()
     crew = rig.workers(4)
-    rig.load(4 * _START_S, threads=16, tasks=rig.size.tasks // 2)
+    rig.load(4 * _START_S, threads=16, tasks=rig.size.tasks * 9 // 10)
     # One task after the other, whose result is waited for.
     rig.producers(Order("", 0, rig.size.tasks // 10, longest_ms=50, most=1, wait_s=10), number=1)
     rig.until_ended(10)
