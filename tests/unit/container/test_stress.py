@@ -94,7 +94,9 @@ def test_a_storm_of_starts_calls_stops_and_overrides_leaves_no_error_and_no_leak
     workshop.journal.lines.clear()
     gc.collect()
     after = threading.active_count(), open_files(), len(gc.get_objects())
-    assert after[:2] == before[:2]
+    # Fewer, when one that an earlier test left has ended meanwhile.
+    assert after[0] <= before[0]
+    assert after[1] <= before[1]
     assert after[2] < before[2] + 500
 
 
