@@ -37,7 +37,7 @@ def servers(
 @pytest.fixture
 def impatient(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests in which nothing will be confirmed, however long one waits."""
-    monkeypatch.setenv("TASKS_DURABILITY_TIMEOUT_SECONDS", "1")
+    monkeypatch.setenv("TASKS_DURABILITY_TIMEOUT_SECONDS", "0.2")
 
 
 @pytest.fixture
