@@ -32,7 +32,7 @@ _LONGEST_WAIT_S: Final = 0.05
 _ENVIRONMENT: Final = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
 # The wheel's server allocates with glibc, which keeps only 7 freed pieces of a size at hand and joins and splits all
-# others: with a million tasks waiting that was a fifth of the server's time. A batch of a thousand fits into 2,048.
+# others, the more the more tasks wait (benchmarks/depth.py). A batch of a thousand fits into 2,048.
 # (https://sourceware.org/glibc/manual/latest/html_node/Memory-Allocation-Tunables.html)
 SERVER_ENVIRONMENT: Final = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=2048"}
 
