@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .executor import executor_here
+from .executor import executor_here, take_all, tell_of_drop
 from .resources import CLOSING_S, has_open
 from .seat import Seat
 from .time_limits import TimeLimits
@@ -92,11 +92,7 @@ class CoroutinePool:
 
     def take_back(self) -> list[Job]:
         """Return the jobs that have no seat yet; they won't run here."""
-        taken: list[Job] = []
-        with suppress(IndexError):
-            while True:
-                taken.append(self._inbox.popleft())
-        return taken
+        return take_all(self._inbox)
 
     def close(self) -> None:
         """Interrupt nobody any more. Coroutines that still run end with their loop."""
@@ -161,7 +157,7 @@ class CoroutinePool:
                 self._free.append(seat)
                 self._busy -= 1
             if job.is_abandoned:
-                logger.warning("task %s finished after it had been handed back; its outcome was dropped", job.lease.id)
+                tell_of_drop(job)
             else:
                 self._done.append(job)
                 self._ring()

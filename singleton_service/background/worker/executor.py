@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    from collections import deque
+
     from .job import Job
     from .seat import Order
+
+logger = logging.getLogger("singleton_service.worker")
 
 Kind: TypeAlias = Literal["thread", "async", "process"]
 
@@ -61,6 +67,20 @@ class Executor(Protocol):
     @property
     def is_callers(self) -> bool:
         """Whether the caller is a handler that runs here."""
+
+
+def take_all(inbox: deque[Job]) -> list[Job]:
+    """Return all jobs that nobody has taken from *inbox* meanwhile, in their order."""
+    taken: list[Job] = []
+    with suppress(IndexError):
+        while True:
+            taken.append(inbox.popleft())
+    return taken
+
+
+def tell_of_drop(job: Job) -> None:
+    """Say in the log that what came of a job is dropped, for its task may run elsewhere by now."""
+    logger.warning("task %s finished after it had been handed back; its outcome was dropped", job.lease.id)
 
 
 executor_here: ContextVar[Executor | None] = ContextVar("singleton_service_executor", default=None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import logging
 import sys
 import threading
 import time
@@ -11,7 +10,7 @@ import traceback
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from .executor import executor_here
+from .executor import executor_here, tell_of_drop
 from .resources import CLOSING_S, close_here, has_open
 from .seat import Seat
 from .time_limits import TimeLimits
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from .executor import Kind
     from .job import Job
     from .seat import Order
-
-logger = logging.getLogger("singleton_service.worker")
 
 
 class ThreadPool:
@@ -134,7 +131,7 @@ class ThreadPool:
             # What a handler leaves in context variables ends with it.
             context.copy().run(run, job, seat)
             if job.is_abandoned:
-                logger.warning("task %s finished after it had been handed back; its outcome was dropped", job.lease.id)
+                tell_of_drop(job)
                 if seat.is_given_up:
                     if (overdue := self._execution.overdue(job)) is not None:
                         done.append(overdue)

@@ -46,8 +46,8 @@ class Seat:
 
     A plain handler gets `TaskInterrupted` thrown into its thread (PyThreadState_SetAsyncExc in CPython's C API, which
     takes effect at the thread's next Python instruction), a coroutine is cancelled. What is thrown is either delivered
-    while the handler runs or taken back before the thread does anything else: at most one is thrown per job, and the
-    lock decides whether the handler's end came first.
+    while the handler runs or taken back before the thread does anything else: at most one arrives per job, and the lock
+    decides whether the handler's end came first.
     """
 
     __slots__ = (
@@ -151,7 +151,7 @@ class Seat:
             struck_at = self._struck_at or now
             if now < struck_at + grace_s:
                 # Looked at meanwhile, for what was thrown may be lost.
-                return now + (_A_MOMENT_S if self._is_owed else min(_LOOK_AGAIN_S, grace_s)), None
+                return now + (_A_MOMENT_S if self._is_owed else _LOOK_AGAIN_S), None
             # Neither an exception nor a cancellation reaches it: the place is left to it.
             self.is_given_up = job.is_abandoned = True
             return math.inf, job

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from singleton_service.background.task_queue.bell import Bell
 from singleton_service.background.task_queue.errors import ProcessDiedError
+from singleton_service.background.worker.executor import take_all, tell_of_drop
 from singleton_service.background.worker.job import Ending
 from singleton_service.background.worker.seat import Order
 
@@ -107,11 +108,7 @@ class ProcessPool:
 
     def take_back(self) -> list[Job]:
         """Return the jobs that no process has been given yet; they won't run here."""
-        taken: list[Job] = []
-        with suppress(IndexError):
-            while True:
-                taken.append(self._inbox.popleft())
-        return taken
+        return take_all(self._inbox)
 
     def close(self) -> None:
         """Let each process end after the job it has now; one whose job was handed back is killed."""
@@ -270,7 +267,7 @@ class ProcessPool:
     def _finish(self, job: Job) -> None:
         self._given_twice.discard(job)
         if job.is_abandoned:
-            logger.warning("task %s finished after it had been handed back; its outcome was dropped", job.lease.id)
+            tell_of_drop(job)
             return
         self._done.append(job)
         self._ring()
