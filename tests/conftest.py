@@ -23,7 +23,7 @@ import singleton_service
 from singleton_service.background.config import Settings
 from singleton_service.background.engine import open_engine
 from singleton_service.background.task_queue import TaskQueueService
-from singleton_service.background.worker import hooks, loop_resources, registering, resources, scopes
+from singleton_service.background.worker import hooks, loop_resources, registering, scopes, thread_resources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -207,7 +207,7 @@ def bare_workers() -> Iterator[None]:
     """Workers with no hooks, resources and scopes but those of the test."""
     added: list[list[Any]] = [
         *(hooks.WORKER_START, hooks.WORKER_STOP, hooks.BEFORE_TASK, hooks.AFTER_TASK, hooks.TASK_FAILURE),
-        *(resources.RESOURCES, loop_resources.LOOP_RESOURCES, scopes.AROUND_FUNCTIONS, scopes.AROUND_COROUTINES),
+        *(thread_resources.RESOURCES, loop_resources.LOOP_RESOURCES, scopes.AROUND_FUNCTIONS, scopes.AROUND_COROUTINES),
     ]
     before, modules = [list(things) for things in added], dict(registering.MODULES)
     registering.MODULES.clear()

@@ -18,7 +18,7 @@ from singleton_service.background.task_queue import (
     TaskRequest,
     TaskStatus,
 )
-from singleton_service.background.worker import WorkerService, pulse
+from singleton_service.background.worker import WorkerService, service_pulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,8 +111,8 @@ def test_a_failed_attempt_has_the_service_asked_before_the_next_task(
 ) -> None:
     monkeypatch.setenv("TASKS_SERVICE_CHECK_SECONDS", "3600")
     # A ping that took long because the machine was busy would put the next one off.
-    monkeypatch.setattr(pulse, "_LEAST_GAP_S", 0)
-    monkeypatch.setattr(pulse, "_GAP_PER_PING", 0)
+    monkeypatch.setattr(service_pulse, "_LEAST_GAP_S", 0)
+    monkeypatch.setattr(service_pulse, "_GAP_PER_PING", 0)
 
     def perform() -> str:
         if not is_up.is_set():
@@ -135,7 +135,7 @@ def test_a_ping_that_hangs_counts_as_none_and_keeps_one_thread(
     queue: Queue, until: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TASKS_SERVICE_CHECK_SECONDS", "0.1")
-    monkeypatch.setattr(pulse, "PING_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(service_pulse, "PING_TIMEOUT_S", 0.3)
     asked, may_end = [], threading.Event()
 
     class Database(BaseService):

@@ -2,10 +2,10 @@
 
 from .hooks import TaskEnd, after_task, before_task, on_task_failure, on_worker_start, on_worker_stop
 from .loop_resources import LoopResource
-from .resources import WorkerResource
 from .roster import WorkerInfo
 from .scopes import task_scope
 from .service import WorkerService
+from .thread_resources import WorkerResource
 
 __all__ = [
     "LoopResource",

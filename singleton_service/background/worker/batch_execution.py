@@ -10,15 +10,15 @@ from singleton_service.background.task_queue.codec import decode_body
 from singleton_service.background.task_queue.current import running_batch, running_lease
 from singleton_service.background.task_queue.outcomes import PermanentError
 
-from . import resources, scopes
+from . import scopes, thread_resources
 from .batch import Batch
 from .execution import ON_THE_WAY, Execution, awaited, forget, is_told, kept, logger, stumble, time_limit_s, told
 from .hooks import BEFORE_TASK, atell, of_begin, of_end, tell
 from .job import Ending
 from .loop_resources import LOOP_RESOURCES, all_open
-from .resources import RESOURCES
 from .scopes import AROUND_COROUTINES, AROUND_FUNCTIONS
 from .seat import Order
+from .thread_resources import RESOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -77,7 +77,7 @@ class BatchExecution(Execution):
         try:
             trouble = None if self._readiness.is_sure(batch.handler) else self._readiness.trouble(batch.handler)
             if RESOURCES and trouble is None:
-                trouble = resources.trouble()
+                trouble = thread_resources.trouble()
             jobs = self._ready(batch, trouble)
             here = running_batch.set(tuple(job.lease for job in jobs))
             try:

@@ -12,8 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from .executor import executor_here, take_all, tell_of_drop
-from .resources import CLOSING_S, has_open
 from .seat import Seat
+from .thread_resources import CLOSING_S, has_open
 from .time_limits import TimeLimits
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from .hooks import WORKER_START, WORKER_STOP, tell_of_worker
 from .metrics import processors
 from .pool import ThreadPool
 from .processes import ProcessPool
-from .resources import CLOSING_S
+from .thread_resources import CLOSING_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,14 +18,14 @@ from singleton_service.background.task_queue.errors import TaskInterrupted, Task
 from singleton_service.background.task_queue.outcomes import PermanentError, Retry, TaskResult
 from singleton_service.exceptions import CircuitOpenError
 
-from . import loop, resources, scopes, seat
+from . import loop, scopes, seat, thread_resources
 from .failures import Judge, returned_failure
 from .hooks import AFTER_TASK, BEFORE_TASK, TASK_FAILURE, atell, of_begin, of_end, tell
 from .job import Ending, Job
 from .loop_resources import LOOP_RESOURCES, all_open
-from .resources import RESOURCES
 from .scopes import AROUND_COROUTINES, AROUND_FUNCTIONS
 from .seat import Order
+from .thread_resources import RESOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,7 +68,7 @@ class Execution:
         try:
             trouble = None if self._readiness.is_sure(job.handler) else self._readiness.trouble(job.handler)
             if RESOURCES and trouble is None:
-                trouble = resources.trouble()
+                trouble = thread_resources.trouble()
             if not self._is_ready(job, trouble):
                 return
             here = running_lease.set(job.lease)

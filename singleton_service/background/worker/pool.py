@@ -11,8 +11,8 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from .executor import executor_here, tell_of_drop
-from .resources import CLOSING_S, close_here, has_open
 from .seat import Seat
+from .thread_resources import CLOSING_S, close_here, has_open
 from .time_limits import TimeLimits
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from singleton_service._hooks import is_default
 from singleton_service._order import find_path
 from singleton_service.background.task_queue import TaskQueueService
 
-from .pulse import Pulse
+from .service_pulse import ServicePulse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,7 @@ _THREADS_END_S = 1.0
 class _Needs:
     """What there is to look at before a task that needs a certain service."""
 
-    pulses: tuple[Pulse, ...]
+    pulses: tuple[ServicePulse, ...]
     circuits: tuple[tuple[str, CircuitBreaker], ...]
 
 
@@ -48,7 +48,7 @@ class ServiceWatch:
         self._every_s = every_s
         self._lock = threading.Lock()
         self._is_stopping = False
-        self._pulses: dict[Service, Pulse] = {}
+        self._pulses: dict[Service, ServicePulse] = {}
         self._needed: dict[Service, _Needs] = {}
 
     def is_calm(self, service: Service) -> bool:
@@ -105,7 +105,7 @@ class ServiceWatch:
                 if each in self._pulses:
                     self._pulses[each].doubt()
                 else:
-                    self._pulses[each] = Pulse(each, self._every_s, partial(self._affected, each))
+                    self._pulses[each] = ServicePulse(each, self._every_s, partial(self._affected, each))
             needs = _Needs(tuple(self._pulses[each] for each in asked), tuple(circuits))
             self._needed[service] = needs
             return needs

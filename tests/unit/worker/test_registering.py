@@ -15,9 +15,9 @@ from singleton_service.background.worker import (
     on_task_failure,
     on_worker_start,
     on_worker_stop,
-    resources,
     scopes,
     task_scope,
+    thread_resources,
 )
 from singleton_service.background.worker.registering import register
 
@@ -74,7 +74,7 @@ async def coroutine() -> None: ...
 def test_what_can_not_be_used_is_refused_by_name(
     decorator: Callable[[Any], object], function: object, words: str
 ) -> None:
-    lists: list[list[Any]] = [scopes.AROUND_FUNCTIONS, scopes.AROUND_COROUTINES, resources.RESOURCES]
+    lists: list[list[Any]] = [scopes.AROUND_FUNCTIONS, scopes.AROUND_COROUTINES, thread_resources.RESOURCES]
     with pytest.raises(TypeError, match=words):
         decorator(function)
     assert lists == [[], [], []]

@@ -30,8 +30,8 @@ from singleton_service.background.worker.execution import Execution
 from singleton_service.background.worker.job import Ending, Job
 from singleton_service.background.worker.loop import HandlerLoop
 from singleton_service.background.worker.readiness import Readiness
-from singleton_service.background.worker.resources import close_here
 from singleton_service.background.worker.seat import Order, Seat, arrive
+from singleton_service.background.worker.thread_resources import close_here
 
 from .frames import CHUNK_BYTES, HEAD, TELL_WHERE, Kind, frame
 from .logs import Relay, set_levels

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from singleton_service import BaseService, start
-from singleton_service.background.worker import pulse
-from singleton_service.background.worker.pulse import Pulse
+from singleton_service.background.worker import service_pulse
+from singleton_service.background.worker.service_pulse import ServicePulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,10 +34,10 @@ class Asked:
         start(Service)
         self.times = 0
         self.service = Service
-        self.pulses: list[Pulse] = []
+        self.pulses: list[ServicePulse] = []
 
-    def begin(self) -> Pulse:
-        self.pulses.append(Pulse(self.service, 3600, lambda: "'job'"))
+    def begin(self) -> ServicePulse:
+        self.pulses.append(ServicePulse(self.service, 3600, lambda: "'job'"))
         return self.pulses[-1]
 
 
@@ -53,13 +53,13 @@ def asked() -> Iterator[Asked]:
 
 
 def test_a_service_that_stays_away_is_asked_ever_more_seldom() -> None:
-    assert [pulse._again_s(misses) for misses in range(1, 8)] == [1, 2, 4, 8, 16, 30, 30]
+    assert [service_pulse._again_s(misses) for misses in range(1, 8)] == [1, 2, 4, 8, 16, 30, 30]
 
 
 def test_a_handler_that_always_fails_has_a_service_that_is_well_asked_but_seldom(
     asked: Asked, until: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pulse, "_LEAST_GAP_S", 3600)
+    monkeypatch.setattr(service_pulse, "_LEAST_GAP_S", 3600)
     pulse_ = asked.begin()
     assert pulse_.trouble() is None
     for _ in range(1000):
@@ -69,8 +69,8 @@ def test_a_handler_that_always_fails_has_a_service_that_is_well_asked_but_seldom
 
 
 def test_after_a_doubt_the_answer_is_a_new_one(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pulse, "_LEAST_GAP_S", 0)
-    monkeypatch.setattr(pulse, "_GAP_PER_PING", 0)
+    monkeypatch.setattr(service_pulse, "_LEAST_GAP_S", 0)
+    monkeypatch.setattr(service_pulse, "_GAP_PER_PING", 0)
     pulse_ = asked.begin()
     for times in range(1, 20):
         assert pulse_.trouble() is None
@@ -82,7 +82,7 @@ def test_after_a_doubt_the_answer_is_a_new_one(asked: Asked, monkeypatch: pytest
 def test_nobody_waits_for_an_answer_on_an_event_loop_that_may_be_needed_for_it(
     asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pulse, "_PATIENCE_S", 3600)
+    monkeypatch.setattr(service_pulse, "_PATIENCE_S", 3600)
     asked.may_answer.clear()
     pulse_ = asked.begin()
 

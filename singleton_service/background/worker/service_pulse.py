@@ -27,7 +27,7 @@ _FIRST_AGAIN_S, _LONGEST_AGAIN_S = 1.0, 30.0
 _LONGEST_REASON = 300
 
 
-class Pulse:
+class ServicePulse:
     """Asks one service from a thread of its own: a ping that hangs costs that thread, and no further one.
 
     Attributes:
