@@ -233,9 +233,10 @@ class Worker:
         """Renew the leases."""
         return self.speak.beaten(self.say(self.speak.heartbeat()))
 
-    def recover(self, lost: str) -> tuple[int, int, int]:
+    def recover(self, lost: str, *, is_dead: bool = False) -> tuple[int, int, int]:
         """Hand on one page of a lost worker's tasks."""
-        handed_on, buried, left = self.say(self.speak.recover(lost, failure("worker lost 3 times")))
+        error = failure("worker lost 3 times")
+        handed_on, buried, left = self.say(self.speak.recover(lost, error, is_dead=is_dead))
         return handed_on, buried, left
 
     def reconcile(self, *held: Lease) -> int:

@@ -119,6 +119,18 @@ def test_a_living_worker_is_left_alone(station: Station, worker: Worker, other: 
     assert other.recover("w") == (0, 0, -1), "it came back just in time"
 
 
+def test_one_seen_dead_is_given_no_rest_of_its_lease(station: Station, worker: Worker, other: Worker) -> None:
+    names = worker.put(3)
+    worker.take(3, 0)
+    assert other.recover("w", is_dead=True) == (3, 0, 0)
+    worker.beat()  # sent before it died, and come only now
+    (late,) = worker.take(1, 0)
+    assert other.recover("w", is_dead=True) == (1, 0, 0)
+    assert worker.complete(late) == b"0"
+    dump = station.check()
+    assert (dump.lists["ready:1"], list(dump.zsets["workers"])) == (names, [])
+
+
 def test_a_worker_taken_for_dead_goes_on_with_new_tasks_only(station: Station, worker: Worker, other: Worker) -> None:
     worker.put(2)
     (old,) = worker.take(1)

@@ -9,13 +9,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from .codec import encode_error
 from .errors import QueueUnavailableError, TaskQueueError
 from .leases import Leases
 from .outage import backoff_s
+from .recovery import recover_lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -133,7 +132,7 @@ class Heartbeat:
         for protocol, reply in zip(protocols, link.run([each.heartbeat() for each in protocols]), strict=True):
             beat = protocol.beaten(reply)
             for lost in self._long_silent(protocol.queue, beat.lost_workers):
-                _recover(link, protocol, lost)
+                recover_lost(link, protocol, lost)
             self._compare(link, protocol, beat.owned, held[protocol.queue])
             for listener in self._listeners:
                 listener(protocol.queue, beat)
@@ -168,27 +167,3 @@ class Heartbeat:
         self._strange_beats[queue] = 0
         if returned:
             logger.warning("handed back %d tasks of queue %r whose lease got lost on the way here", returned, queue)
-
-
-def _recover(link: Link, protocol: Protocol, lost: str) -> None:
-    error = encode_error(
-        datetime.now(UTC),
-        "WorkerLost",
-        "worker lost 3 times: each time the task ran, its worker process died. "
-        "Look for crashes or memory kills in the worker's log, then retry the task",
-        None,
-    )
-    handed_on = buried = 0
-    left = 1
-    while left > 0:
-        more, gone, left = link.run([protocol.recover(lost, error)])[0]
-        handed_on += more
-        buried += gone
-    if handed_on or buried:
-        logger.warning(
-            "worker %s is lost: %d of its tasks in queue %r go on, %d failed for good",
-            lost,
-            handed_on,
-            protocol.queue,
-            buried,
-        )

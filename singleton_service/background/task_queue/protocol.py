@@ -226,12 +226,16 @@ class Protocol:
             [uid.decode() for uid in cancelled],
         )
 
-    def recover(self, lost_worker: str, error: bytes) -> Command:
-        """Hand on what a dead worker held, a page at a time: handed on, buried, left (-1: it lives)."""
+    def recover(self, lost_worker: str, error: bytes, *, is_dead: bool = False) -> Command:
+        """Hand on what a dead worker held, a page at a time: handed on, buried, left (-1: it lives).
+
+        With *is_dead*, which is for who has seen its process dead, the end of its lease is not waited for.
+        """
         script = self._scripts.recover
         return script.command(
             replace(self.keys, worker=lost_worker),
             lost_worker=lost_worker,
+            is_dead=int(is_dead),
             error=error,
             **self._endings,
         )

@@ -8,6 +8,13 @@ import secrets
 import socket
 import time
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Whoever is to know each name that this process takes, before it takes a task under it.
+LISTENERS: list[Callable[[str], object]] = []
 
 _TIME_DIGITS = 8
 
@@ -16,7 +23,14 @@ def new_worker_id() -> str:
     """Make a name that no other process ever has, nor this one after another start of its services."""
     # The host's name becomes part of a key and of "fence|worker": only characters that mean nothing there.
     host = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname()) or "host"
-    return f"{host}:{os.getpid()}:{int(time.time()):08x}{secrets.token_hex(4)}"
+    name = f"{host}:{os.getpid()}:{int(time.time()):08x}{secrets.token_hex(4)}"
+    for listener in LISTENERS:
+        listener(name)
+    return name
+
+
+# A forked child has names of its own, of which nobody was told to hear.
+os.register_at_fork(after_in_child=LISTENERS.clear)
 
 
 def read_worker_id(worker_id: str) -> tuple[str, int, datetime | None]:

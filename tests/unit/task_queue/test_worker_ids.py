@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -28,3 +30,20 @@ def test_a_host_may_be_called_as_it_likes(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_name_of_a_version_before_does_not_tell_its_start() -> None:
     assert read_worker_id("web-1:42:0f1e2d3c") == ("web-1", 42, None)
+
+
+FORKS = """
+import os
+from singleton_service.background.task_queue.worker_ids import LISTENERS, new_worker_id
+LISTENERS.append(lambda name: print("heard", flush=True))
+new_worker_id()
+if os.fork() == 0:
+    new_worker_id()
+    os._exit(0)
+os.wait()
+"""
+
+
+def test_who_listens_hears_of_each_name_of_this_process_and_of_none_of_a_forked_one() -> None:
+    said = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, check=True)
+    assert said.stdout == "heard\n"

@@ -1,7 +1,7 @@
--- Hand on the tasks of a worker whose lease has ended.
+-- Hand on the tasks of a worker whose lease has ended, or whose process was seen dead (is_dead, 0 or 1).
 --
 -- keys:    body shelves ready[4] suspects due held running owned workers attempts errors reasons cancels expiry progress unique unique_of results finished kept dead counters waiters wake waiting line_of turns settings full
--- args:    lost_worker error result_ttl_ms max_results ended_channel
+-- args:    lost_worker is_dead error result_ttl_ms max_results ended_channel
 -- returns: handed on, buried, left to do (-1: the worker is alive again)
 --
 -- `owned` is the lost worker's; it is only an index, `running` decides. Not started: no crash counted. First crash:
@@ -12,7 +12,7 @@ local BATCH = 500
 
 local now_ms = server_time()
 local ends_ms = redis.call("ZSCORE", workers, lost_worker)
-if ends_ms and tonumber(ends_ms) >= now_ms then
+if is_dead ~= "1" and ends_ms and tonumber(ends_ms) >= now_ms then
     return { 0, 0, -1 }
 end
 
