@@ -21,6 +21,7 @@ EXPRESSIONS = "singleton_service.background.expressions"
 QUEUE = ENGINE | {EXPRESSIONS, "singleton_service.background.task_queue"}
 FASTAPI = QUEUE | {"singleton_service.background.worker", "singleton_service.background.scheduler"}
 MIGRATE = "singleton_service.background.migrate"
+CLI = "singleton_service.background.cli"
 DOORS = FASTAPI | {"singleton_service.background.fastapi"}
 ALLOWED: dict[str, set[str]] = {
     "singleton_service": set(),
@@ -33,10 +34,13 @@ ALLOWED: dict[str, set[str]] = {
     "singleton_service.background.scheduler": QUEUE,
     "singleton_service.background.fastapi": FASTAPI,
     MIGRATE: QUEUE,
+    CLI: FASTAPI,
+    # `python -m singleton_service`: nobody imports it.
+    "singleton_service.__main__": {CLI},
     "services": DOORS,
     "examples": DOORS | {"services"},
     "benchmarks": DOORS | {"services"},
-    "tests": DOORS | {MIGRATE, "services", "examples", "benchmarks"},
+    "tests": DOORS | {MIGRATE, CLI, "services", "examples", "benchmarks"},
 }
 WEB = {"fastapi", "starlette", "uvicorn"}
 # The container is standard library only, but for the page that pytest itself loads.

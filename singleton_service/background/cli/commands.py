@@ -1,0 +1,87 @@
+"""Which verbs there are, where each lies, and how a group finds them. Nothing here imports a verb before it is used."""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from .problems import CommandError, ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Verb(NamedTuple):
+    """A command: where it lies in this package, as module:attribute, and its line in the help of its group."""
+
+    where: str
+    help: str
+
+
+class Family(NamedTuple):
+    """A group of commands about one thing."""
+
+    help: str
+    verbs: Mapping[str, Verb]
+
+
+SECTIONS: dict[str, dict[str, Verb | Family]] = {
+    "Services": {
+        "graph": Verb("graph:graph_command", "Print which services of a module need which."),
+    },
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is used, and lists all without.
+
+    Args:
+        sections: heading -> name -> command, in the order of the help.
+        options: as click has them.
+    """
+
+    def __init__(self, *, sections: Mapping[str, Mapping[str, Verb | Family]], **options: Any) -> None:
+        super().__init__(no_args_is_help=False, **options)
+        self._sections = sections
+        self._known = {name: known for commands in sections.values() for name, known in commands.items()}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names of all commands."""
+        return list(self._known)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
+        """Import a command; None when there is none of this name."""
+        match self._known.get(cmd_name):
+            case Family() as family:
+                return LazyGroup(sections={"Commands": family.verbs}, name=cmd_name, help=family.help)
+            case Verb() as verb:
+                module, _, attribute = verb.where.partition(":")
+                command: click.Command = getattr(import_module(f"{__package__}.{module}"), attribute)
+                return command
+        return None
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take a call without arguments for one of --help."""
+        return super().parse_args(ctx, args or ["--help"])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that a call names, as click does; for a wrong name, name the nearest."""
+        name = args[0]
+        if name not in self._known and not name.startswith("-") and not ctx.resilient_parsing:
+            near = difflib.get_close_matches(name, self._known, n=1)
+            hint = f": did you mean {near[0]!r}?" if near else ""
+            fix = f"{ctx.command_path} {near[0]}" if near else f"{ctx.command_path} --help"
+            raise CommandError(f"there is no command {name!r}{hint}", fix=fix, code=ExitCode.USAGE)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        """Write the lists of commands into the help."""
+        width = max(map(len, self._known))
+        for heading, commands in self._sections.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(width), known.help) for name, known in commands.items()])
