@@ -19,7 +19,7 @@ from singleton_service.background.task_queue import (
     link,
     outage,
     pulse,
-    requests,
+    wall_clock,
 )
 from singleton_service.background.worker import (
     crew,
@@ -43,10 +43,9 @@ _ASK_THE_TIME = (
     client,
     consuming,
     heartbeat,
-    ids,
     link,
     pulse,
-    requests,
+    wall_clock,
     dispatcher,
     pool,
     execution,

@@ -76,7 +76,7 @@ def play(seed: int, engine: Engine, changes: Changes = ()) -> Tale:
     # What a process remembers for good, each seed begins without.
     turns_of.cache_clear()
     scripts = simulated_scripts(changes)
-    replaced: list[tuple[Any, str, Any]] = [(client, "load_scripts", lambda _offset_ms: scripts)]
+    replaced: list[tuple[Any, str, Any]] = [(client, "load_scripts", lambda: scripts)]
     stage, witness = Stage(), Witness(scripts)
     network = Network(stage, engine, scripts, random.Random(f"network {seed}"), witness)
     with standing_in(stage, random.Random(f"package {seed}")), replacing(replaced), _silence():

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from singleton_service.background.task_queue import NotAcceptingError, QueueUnavailableError, TaskQueueError
 from singleton_service.background.task_queue.outage import backoff_s
+from singleton_service.background.task_queue.wall_clock import now_ms as wall_clock_ms
 from singleton_service.workers import ThreadWorker
 
-from .timetable import Timetable, wall_clock_ms
+from .timetable import Timetable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,11 +10,12 @@ import heapq
 import itertools
 import logging
 import threading
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import schedule
+
+from singleton_service.background.task_queue.wall_clock import now_ms as wall_clock_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,11 +31,6 @@ logger = logging.getLogger("singleton_service.scheduler")
 OLDEST_MS = (24 * 60 - 10) * 60_000
 _NOT_QUEUED = -1
 _FEW_STALE = 64
-
-
-def wall_clock_ms() -> int:
-    """Return this machine's idea of now."""
-    return time.time_ns() // 1_000_000
 
 
 class Entry(schedule.Job):

@@ -7,6 +7,8 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from singleton_service.background.engine import open_engine
+
 from .confirming import Confirmer
 from .errors import ProtocolVersionError, QueueUnavailableError
 from .keys import queues_key
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from singleton_service.background.engine import Engine
 
     from .link import Command
+    from .scripts import Scripts
 
 # A caller must have an answer within two seconds, good or bad: no attempt begins later than this, and none takes longer
 # than a read may (connecting may take 1 s as well).
@@ -42,10 +45,10 @@ class QueueClient:
         worker_id: new with each start, so that no two processes ever share one.
     """
 
-    def __init__(self, engine: Engine, settings: Settings, clock_offset_ms: int = 0) -> None:
+    def __init__(self, engine: Engine, settings: Settings, scripts: Scripts | None = None) -> None:
         self.engine = engine
         self.settings = settings
-        self.scripts = load_scripts(clock_offset_ms)
+        self.scripts = scripts or load_scripts()
         self.outage = Outage()
         self.worker_id = new_worker_id()
         self.limits = Limits(
@@ -267,6 +270,15 @@ class QueueClient:
         for link in links:
             link.close()
         self.engine.close()
+
+
+def connect(settings: Settings) -> QueueClient:
+    """Open the engine that the settings name, the embedded server included if need be.
+
+    Raises:
+        EngineError: the embedded server can't be started.
+    """
+    return QueueClient(open_engine(settings), settings)
 
 
 def _is_answered(link: Link, block_s: float) -> bool:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import random
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Unpack
 
-from . import checks
+from . import checks, wall_clock
 from .availability import guarded
 from .codec import (
     NEWER_VERSION,
@@ -120,7 +119,7 @@ class Consuming(Opened):
         if lease is None:
             return False
         protocol = cls._open_client().protocol(lease.queue)
-        error = encode_error(datetime.now(UTC), "TaskError", str(error_message), None)
+        error = encode_error(wall_clock.now(), "TaskError", str(error_message), None)
         body = decode_body(lease.body)
         if retry and lease.retry_count < body["m"]:
             delay_ms = cls._retry_delay_ms(body["n"], lease.retry_count + 1)

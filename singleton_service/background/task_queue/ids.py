@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-import time
+
+from . import wall_clock
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _DIGITS = {character: value for value, character in enumerate(_ALPHABET)}
@@ -28,7 +29,7 @@ _MANY = 256
 
 def new_uid(priority: int) -> str:
     """Make a uid nobody else makes. The time in it is this machine's and decides no more than where its body lies."""
-    ms = time.time_ns() // 1_000_000
+    ms = wall_clock.now_ms()
     first = priority + (_FINE if _crowd.has_many(ms >> 10) else _COARSE)
     return f"{_ALPHABET[first]}{_time_part(ms)}{_random_part(os.urandom(_RANDOM_BYTES))}"
 

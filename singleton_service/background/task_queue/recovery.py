@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from . import wall_clock
 from .codec import encode_error
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def recover_dead(client: QueueClient, dead: str) -> int:
 
 def _recover(link: Link, protocol: Protocol, lost: str, *, is_dead: bool) -> int:
     error = encode_error(
-        datetime.now(UTC),
+        wall_clock.now(),
         "WorkerLost",
         "worker lost 3 times: each time the task ran, its worker process died. "
         "Look for crashes or memory kills in the worker's log, then retry the task",

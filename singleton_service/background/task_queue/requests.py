@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from . import checks
+from . import checks, wall_clock
 from .codec import encode_body
 from .ids import check_queue, given_uid, join_id, new_uid
 from .records import TaskPriority, TaskRequest
@@ -79,7 +78,7 @@ def prepare(
         payload_json,
         priority,
         # A uid of our own tells when it was made.
-        None if request.task_id is None else time.time_ns() // 1_000_000,
+        None if request.task_id is None else wall_clock.now_ms(),
         checks.check_max_retries(max_retries),
         unique_key=None if request.unique_key is None else checks.check_key("unique_key", request.unique_key),
         limit_key=None if request.limit_key is None else checks.check_key("limit_key", request.limit_key),

@@ -99,12 +99,12 @@ class Scripts:
 
 
 @cache
-def load_scripts(clock_offset_ms: int = 0) -> Scripts:
+def load_scripts(clock_offset_ms: int | str = 0) -> Scripts:
     """Read the scripts from the package.
 
     Args:
-        clock_offset_ms: for tests only: how far the scripts' clock is ahead of the server's. It is compiled into
-            the text, so the scripts of an application have no clock but the server's.
+        clock_offset_ms: for tests only: how far the scripts' clock is ahead of the server's, a number or Lua that gives
+            one. It is compiled into the text, so the scripts of an application have no clock but the server's.
     """
     folder = files(__package__).joinpath("lua")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, ClassVar
+
 from singleton_service import BaseService, requires
 from singleton_service.background.config import ConfigService
-from singleton_service.background.engine import open_engine
 
 from .availability import guarded
 from .awaiting import Awaiting
-from .client import QueueClient
+from .client import connect
 from .consuming import Consuming
 from .errands import Errands
 from .errors import QueueUnavailableError
@@ -20,6 +21,13 @@ from .reading import Reading
 from .results import EndingWatch
 from .scripts import MAX_BATCH
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from singleton_service.background.config import Settings
+
+    from .client import QueueClient
+
 
 @requires(ConfigService)
 class TaskQueueService(Producing, Consuming, Reading, Managing, Awaiting, BaseService):
@@ -27,6 +35,9 @@ class TaskQueueService(Producing, Consuming, Reading, Managing, Awaiting, BaseSe
 
     A task runs at least once: once `enqueue_task` has returned, no death of a client or a worker loses it.
     """
+
+    # Tests of applications put something else here, to have a server and a clock of their own.
+    _connect: ClassVar[Callable[[Settings], QueueClient]] = staticmethod(connect)
 
     @classmethod
     def initialize(cls) -> None:
@@ -37,7 +48,7 @@ class TaskQueueService(Producing, Consuming, Reading, Managing, Awaiting, BaseSe
             EngineError: the embedded server can't be started.
         """
         settings = ConfigService.get_config()
-        client = QueueClient(open_engine(settings), settings)
+        client = cls._connect(settings)
         try:
             client.link.call(b"PING")
         except BaseException:

@@ -9,9 +9,9 @@ import logging
 import time
 import traceback
 from concurrent.futures import Future
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from singleton_service.background.task_queue import wall_clock
 from singleton_service.background.task_queue.codec import decode_body, encode_error, to_json
 from singleton_service.background.task_queue.current import running_lease
 from singleton_service.background.task_queue.errors import TaskInterrupted, TaskTimeoutError
@@ -281,7 +281,7 @@ class Execution:
         # It will be no better next time.
         message = f"The handler was not called: {_shown(error)}"
         job.error = error
-        job.ending, job.report = Ending.BURY, encode_error(_now(), type(error).__name__, message, None)
+        job.ending, job.report = Ending.BURY, encode_error(wall_clock.now(), type(error).__name__, message, None)
         logger.error("task %s (%s) failed for good: %s", job.lease.id, job.name, message)
 
     def _take(self, job: Job, result: TaskResult | dict[Any, Any], max_retries: int) -> None:
@@ -302,7 +302,7 @@ class Execution:
                 "return plain values (str, int, float, bool, None, list, dict)"
             )
             job.error = error
-            job.ending, job.report = Ending.BURY, encode_error(_now(), type(error).__name__, message, None)
+            job.ending, job.report = Ending.BURY, encode_error(wall_clock.now(), type(error).__name__, message, None)
             # The traceback would be of our encoder; the message says it all.
             logger.error("task %s (%s) failed: %s", job.lease.id, job.name, message)  # noqa: TRY400
             return
@@ -318,7 +318,7 @@ class Execution:
         self._readiness.doubt(job.handler)
         message = f"Task execution failed: {_shown(error)}"
         job.error = error
-        job.report = encode_error(_now(), kind, message, trace)
+        job.report = encode_error(wall_clock.now(), kind, message, trace)
         attempt = job.lease.retry_count + 1
         delay_s = self._judge.wait_s(job.lease, job.handler.policy, error, max_retries)
         shown = trace or message
@@ -382,7 +382,7 @@ def stumble(job: Job, error: Exception) -> None:
     logger.error("task %s (%s) can't be dealt with", job.lease.id, job.name, exc_info=error)
     if job.ending is None:
         message = f"The worker can't deal with the task: {_shown(error)}"
-        job.ending, job.report = Ending.BURY, encode_error(_now(), type(error).__name__, message, None)
+        job.ending, job.report = Ending.BURY, encode_error(wall_clock.now(), type(error).__name__, message, None)
 
 
 def _stand_in(job: Job) -> Job:
@@ -440,7 +440,3 @@ def _shown(error: BaseException) -> str:
         return str(error) or repr(error)
     except Exception:
         return "(an error that can't be shown)"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

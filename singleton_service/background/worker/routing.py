@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from singleton_service.background.task_queue import wall_clock
 from singleton_service.background.task_queue.codec import NEWER_VERSION, encode_error, is_readable, name_in
 
 from .job import Ending
@@ -40,7 +40,7 @@ class Router:
             # Not written by us, and it will be no better next time.
             logger.error("task %s can't be read: %s", job.lease.id, error)  # noqa: TRY400 - whose fault it is, is not here
             job.ending = Ending.BURY
-            job.report = encode_error(datetime.now(UTC), "UnreadableTask", f"The task can't be read: {error}", None)
+            job.report = encode_error(wall_clock.now(), "UnreadableTask", f"The task can't be read: {error}", None)
             return None
         handler = self._handlers.get(job.name)
         if handler is None:
@@ -51,7 +51,7 @@ class Router:
 
     def _hold(self, job: Job) -> None:
         job.ending, job.reason = Ending.HOLD, f"No handler registered for task: {job.name}"
-        job.report = encode_error(datetime.now(UTC), "NoHandler", job.reason, None)
+        job.report = encode_error(wall_clock.now(), "NoHandler", job.reason, None)
         if job.name not in self._unknown:
             # Once per name: the commonest reason is a module that was not imported.
             self._unknown.add(job.name)
