@@ -11,12 +11,11 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from .keys import QueueKeys
+    from importlib.resources.abc import Traversable
 
 MAX_BATCH = 1000
 PRIORITIES = 4
@@ -24,6 +23,17 @@ PRIORITIES = 4
 _HEADER = re.compile(r"^-- (keys|args|items|include): +(.*)$", re.MULTILINE)
 _READY = f"ready[{PRIORITIES}]"
 _CLOCK = "local TEST_OFFSET_MS = 0"
+_FOLDER = files(__package__).joinpath("lua")
+_INCLUDES = _FOLDER.joinpath("include")
+# What was read, by the name that the server has for it.
+_texts: dict[bytes, bytes] = {}
+
+
+class Keys(Protocol):
+    """The keys of one slot, by the names that headers use."""
+
+    def named(self, names: tuple[str, ...], /) -> tuple[bytes, ...]:
+        """Return the keys of these names, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +46,11 @@ class Script:
     keys: tuple[str, ...]
     args: tuple[str, ...]
     items: tuple[str, ...]
+    clock_offset_ms: int | str = 0
 
     def command(
         self,
-        keys: QueueKeys,
+        keys: Keys,
         items: Iterable[bytes | str | int] = (),
         /,
         **args: bytes | str | int,
@@ -89,13 +100,14 @@ class Scripts:
     # "await" is a word of Python's.
     await_ends: Script
 
+    @property
+    def clock_offset_ms(self) -> int | str:
+        """How far their clock is ahead of the server's, see `load_scripts`."""
+        return self.fetch.clock_offset_ms
+
     def text_of(self, sha: bytes) -> bytes:
         """Return the text of the script with that SHA, for a server that has forgotten it."""
-        for name in self.__slots__:
-            script: Script = getattr(self, name)
-            if script.sha == sha:
-                return script.text
-        raise KeyError(sha)
+        return _texts[sha]
 
 
 @cache
@@ -106,24 +118,27 @@ def load_scripts(clock_offset_ms: int | str = 0) -> Scripts:
         clock_offset_ms: for tests only: how far the scripts' clock is ahead of the server's, a number or Lua that gives
             one. It is compiled into the text, so the scripts of an application have no clock but the server's.
     """
-    folder = files(__package__).joinpath("lua")
-
-    def read(name: str) -> Script:
-        source = folder.joinpath(f"{name}.lua").read_text(encoding="utf-8")
-        header = dict(_HEADER.findall(source))
-        declared = header.get("keys", "").split()
-        args = tuple(header.get("args", "").split())
-        parts = [_locals(declared, args)]
-        for include in header.get("include", "").split():
-            shared = folder.joinpath("include", f"{include}.lua").read_text(encoding="utf-8")
-            parts.append(shared.replace(_CLOCK, f"local TEST_OFFSET_MS = {clock_offset_ms}"))
-        text = "\n".join([*parts, source]).encode()
-        # Redis names scripts by SHA-1; nothing is secret here.
-        sha = hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()
-        return Script(name, text, sha, _expanded(declared), args, tuple(header.get("items", "").split()))
-
     names = [name for name in Scripts.__slots__ if name != "await_ends"]
-    return Scripts(**{name: read(name) for name in names}, await_ends=read("await"))
+    scripts = {name: read_script(_FOLDER, name, clock_offset_ms) for name in names}
+    return Scripts(**scripts, await_ends=read_script(_FOLDER, "await", clock_offset_ms))
+
+
+def read_script(folder: Traversable, name: str, clock_offset_ms: int | str = 0) -> Script:
+    """Read one script of a folder. What it includes lies in the folder's own `include`, or in that of the queue's."""
+    source = folder.joinpath(f"{name}.lua").read_text(encoding="utf-8")
+    header = dict(_HEADER.findall(source))
+    declared = header.get("keys", "").split()
+    args = tuple(header.get("args", "").split())
+    parts = [_locals(declared, args)]
+    for include in header.get("include", "").split():
+        own = folder.joinpath("include", f"{include}.lua")
+        shared = (own if own.is_file() else _INCLUDES.joinpath(f"{include}.lua")).read_text(encoding="utf-8")
+        parts.append(shared.replace(_CLOCK, f"local TEST_OFFSET_MS = {clock_offset_ms}"))
+    text = "\n".join([*parts, source]).encode()
+    # Redis names scripts by SHA-1; nothing is secret here.
+    sha = hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()
+    _texts[sha] = text
+    return Script(name, text, sha, _expanded(declared), args, tuple(header.get("items", "").split()), clock_offset_ms)
 
 
 def _expanded(declared: Iterable[str]) -> tuple[str, ...]:

@@ -10,11 +10,17 @@ from typing import Any
 
 import pytest
 
+from singleton_service.background.scheduler.scripts import ScheduleKeys, ScheduleScripts, load_schedule_scripts
 from singleton_service.background.task_queue.keys import QueueKeys
 from singleton_service.background.task_queue.scripts import Script, Scripts, load_scripts
 
 LUA = files("singleton_service.background.task_queue").joinpath("lua")
-SCRIPTS: list[Script] = [getattr(load_scripts(), field.name) for field in dataclasses.fields(Scripts)]
+OF_SCHEDULES = files("singleton_service.background.scheduler").joinpath("lua")
+QUEUE_SCRIPTS: list[Script] = [getattr(load_scripts(), field.name) for field in dataclasses.fields(Scripts)]
+SCHEDULE_SCRIPTS: list[Script] = [
+    getattr(load_schedule_scripts(), field.name) for field in dataclasses.fields(ScheduleScripts)
+]
+SCRIPTS = QUEUE_SCRIPTS + SCHEDULE_SCRIPTS
 KEYS = QueueKeys("ns", "q", "w")
 each_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 
@@ -29,9 +35,10 @@ def code_of(script: Script) -> str:
     return "\n".join(line.partition("--")[0] for line in code.splitlines()[1:])
 
 
-def test_every_file_is_a_script_and_every_script_a_file() -> None:
-    assert {script.name for script in SCRIPTS} == {
-        entry.name.removesuffix(".lua") for entry in LUA.iterdir() if entry.name.endswith(".lua")
+@pytest.mark.parametrize(("folder", "scripts"), [(LUA, QUEUE_SCRIPTS), (OF_SCHEDULES, SCHEDULE_SCRIPTS)])
+def test_every_file_is_a_script_and_every_script_a_file(folder: Any, scripts: list[Script]) -> None:
+    assert {script.name for script in scripts} == {
+        entry.name.removesuffix(".lua") for entry in folder.iterdir() if entry.name.endswith(".lua")
     }
 
 
@@ -39,7 +46,9 @@ def test_every_include_is_included() -> None:
     included = set(
         re.findall(r"\w+", " ".join(re.findall(r"^-- include: (.*)$", "\n".join(map(text_of, SCRIPTS)), re.MULTILINE)))
     )
-    assert included == {entry.name.removesuffix(".lua") for entry in LUA.joinpath("include").iterdir()}
+    there = [entry.name for folder in (LUA, OF_SCHEDULES) for entry in folder.joinpath("include").iterdir()]
+    assert included == {name.removesuffix(".lua") for name in there}
+    assert len(there) == len(set(there)), "no name means two things"
 
 
 @each_script
@@ -83,7 +92,8 @@ def test_a_script_never_looks_for_keys_or_reads_without_bound(script: Script) ->
 
 @each_script
 def test_a_script_says_what_comes_back(script: Script) -> None:
-    source = LUA.joinpath(f"{script.name}.lua").read_text()
+    folder = OF_SCHEDULES if script in SCHEDULE_SCRIPTS else LUA
+    source = folder.joinpath(f"{script.name}.lua").read_text()
     assert source.startswith("-- ")
     assert "\n-- keys:" in source
     assert "\n-- returns:" in source
@@ -120,6 +130,7 @@ def test_no_two_scripts_are_one() -> None:
 
 def test_only_a_test_has_a_clock_of_its_own() -> None:
     assert all("TEST_OFFSET_MS = 0" in text_of(s) for s in SCRIPTS if "TEST_OFFSET_MS" in text_of(s))
+    assert "TEST_OFFSET_MS = 5000" in text_of(load_schedule_scripts(5000).advance)
     moved = load_scripts(5000)
     assert "TEST_OFFSET_MS = 5000" in text_of(moved.fetch)
     assert moved.fetch.sha != load_scripts().fetch.sha
@@ -137,3 +148,11 @@ def test_keys_are_spelled_with_the_queue_in_braces() -> None:
     assert KEYS.key("owned") == b"ns:{q}:owned:w"
     assert KEYS.wake == b"ns:{q}:wake"
     assert KEYS.ended_channel == b"ns:{q}:ended"
+
+
+def test_no_key_of_schedules_is_one_of_a_queue_of_that_name() -> None:
+    of_queue = QueueKeys("ns", "schedules", "w")
+    theirs = {of_queue.key(name) for script in QUEUE_SCRIPTS for name in script.keys} | {of_queue.ended_channel}
+    keys = ScheduleKeys("ns")
+    assert keys.key("states") == b"ns:{schedules}:states"
+    assert not theirs & {*(key for script in SCHEDULE_SCRIPTS for key in keys.named(script.keys)), keys.changed_channel}

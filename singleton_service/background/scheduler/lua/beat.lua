@@ -1,0 +1,22 @@
+-- Renew what a process declares, let go what those declared whose time is over, and tell the time.
+--
+-- keys:    states instants changes facts declarers declarations
+-- args:    process lease_ms changed_channel
+-- returns: now in us, the latest revision, whether the process is still known: else it is to declare again
+-- include: time states declarations
+
+local MOST_AT_ONCE = 20
+
+local now_ms, now_us = server_time()
+local is_known = redis.call("ZSCORE", declarers, process)
+if is_known then
+    redis.call("ZADD", declarers, digits(now_ms + lease_ms), process)
+end
+for _, gone in ipairs(redis.call("ZRANGE", declarers, "-inf", digits(now_ms), "BYSCORE", "LIMIT", 0, MOST_AT_ONCE)) do
+    local ids = ids_in(redis.call("HGET", declarations, gone))
+    redis.call("ZREM", declarers, gone)
+    redis.call("HDEL", declarations, gone)
+    let_go(ids, gone, now_ms)
+end
+tell()
+return { digits(now_us), tonumber(redis.call("HGET", facts, "revision") or 0), is_known and 1 or 0 }

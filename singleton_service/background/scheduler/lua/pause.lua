@@ -1,0 +1,25 @@
+-- Pause a schedule, or have it go on.
+--
+-- keys:    states instants changes facts
+-- args:    id revision next_ms changed_channel
+-- returns: "done"; "same" when it is so already; "unknown"; "changed" when it is not as it was at that revision
+--
+-- next_ms: "pause", else its next instant, "" when there is none: what went by while it was paused is not missed.
+-- include: time states
+
+local state = state_of(id)
+if not state or is(state, "r") then
+    return "unknown"
+elseif state.revision ~= revision then
+    return "changed"
+elseif is(state, "p") == (next_ms == "pause") then
+    return "same"
+end
+mark(state, "p", next_ms == "pause")
+if next_ms ~= "pause" then
+    state.next_ms = next_ms
+end
+renew(id, state)
+keep(id, state)
+tell()
+return "done"
