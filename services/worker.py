@@ -1,6 +1,7 @@
 """The door to the workers: what an application imports."""
 
 from singleton_service.background.worker import (
+    HealthProbeError,
     LoopResource,
     TaskEnd,
     WorkerInfo,
@@ -15,6 +16,7 @@ from singleton_service.background.worker import (
 )
 
 __all__ = [
+    "HealthProbeError",
     "LoopResource",
     "TaskEnd",
     "WorkerInfo",

@@ -38,3 +38,12 @@ def stopping_on_signals(on_signal: Callable[[int], None]) -> Iterator[None]:
         for number, handler in before.items():
             # None: set by something outside Python, which can't be put back from here.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def leave_signals_to_the_main_thread() -> None:
+    """Have the calling thread get no INT and no TERM.
+
+    A second signal that comes close upon the first is given to whatever other thread there is. Python would call its
+    handler once the main thread comes round, and that may be asleep for a minute.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)

@@ -24,6 +24,8 @@ from singleton_service.background.config import Settings
 from singleton_service.background.engine import open_engine
 from singleton_service.background.task_queue import TaskQueueService
 from singleton_service.background.worker import hooks, loop_resources, registering, scopes, thread_resources
+from tests.faults.proxy import Proxy
+from tests.faults.servers import PlainServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -140,6 +142,33 @@ class RedisServer:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[PlainServer]:
+    """One of this test's own, to be stopped and looked into."""
+    server = PlainServer(tmp_path / "server").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def line(server: PlainServer) -> Iterator[Proxy]:
+    """The way to it, which can be made bad."""
+    line = Proxy("127.0.0.1", server.port).start()
+    yield line
+    line.stop()
+
+
+@pytest.fixture
+def application(line: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process, as an application whose server is at the other end of the line."""
+    for name in [name for name in os.environ if name.startswith(("TASKS_", "REDIS_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("REDIS_URL", line.url)
+    monkeypatch.chdir(tmp_path)
+    with clean_process():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -12,25 +12,12 @@ from redis.retry import Retry
 
 from .proxy import Proxy
 from .resp import INCOMPLETE, frame_end, frames
-from .servers import PlainServer, wait_for
+from .servers import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[PlainServer]:
-    server = PlainServer(tmp_path / "server").start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def line(server: PlainServer) -> Iterator[Proxy]:
-    line = Proxy("127.0.0.1", server.port).start()
-    yield line
-    line.stop()
+    from .servers import PlainServer
 
 
 @pytest.fixture

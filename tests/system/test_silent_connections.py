@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import threading
@@ -17,32 +16,16 @@ from singleton_service.background.task_queue import QueueUnavailableError, TaskQ
 from singleton_service.background.task_queue.client import QueueClient
 from singleton_service.background.task_queue.pulse import Pulse
 from singleton_service.background.worker import WorkerService
-from tests.conftest import clean_process
-from tests.faults.proxy import Proxy
-from tests.faults.servers import PlainServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from singleton_service.background.task_queue.link import Link
+    from tests.faults.proxy import Proxy
+    from tests.faults.servers import PlainServer
 
 # No test lives to see it: what ends before was not ended by it.
 NEVER_S = 600.0
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[PlainServer]:
-    server = PlainServer(tmp_path / "server").start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def line(server: PlainServer) -> Iterator[Proxy]:
-    line = Proxy("127.0.0.1", server.port).start()
-    yield line
-    line.stop()
 
 
 @pytest.fixture
@@ -50,17 +33,6 @@ def client(line: Proxy) -> Iterator[QueueClient]:
     client = client_of(line.url)
     yield client
     client.close()
-
-
-@pytest.fixture
-def application(line: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """This process, as an application whose server is at the other end of the line."""
-    for name in [name for name in os.environ if name.startswith(("TASKS_", "REDIS_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("REDIS_URL", line.url)
-    monkeypatch.chdir(tmp_path)
-    with clean_process():
-        yield
 
 
 def client_of(url: str) -> QueueClient:

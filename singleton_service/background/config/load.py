@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
 
 from annotated_types import Ge, Le
@@ -47,7 +48,9 @@ def rule_of(field: FieldInfo) -> str:
     """Return the rule of a setting in words, as "a number from 2 to 300"."""
     if get_origin(field.annotation) is Literal:
         return "one of " + ", ".join(get_args(field.annotation))
-    words = _KINDS.get(field.annotation, "text")
+    # Of a setting that may be unset, the kind that it has when it is set.
+    kinds = [kind for kind in get_args(field.annotation) if kind is not NoneType] or [field.annotation]
+    words = _KINDS.get(kinds[0], "text")
     low = next((bound.ge for bound in field.metadata if isinstance(bound, Ge)), None)
     high = next((bound.le for bound in field.metadata if isinstance(bound, Le)), None)
     return words if low is None else f"{words} from {low} to {high}"

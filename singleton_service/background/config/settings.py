@@ -198,6 +198,29 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="A coroutine that holds up the event loop for longer is reported, with the line where it stands.",
     )
+    stall_seconds: float = Field(
+        default=30,
+        ge=0,
+        le=_CENTURY_S,
+        allow_inf_nan=False,
+        description="How long a worker's fetch loop may stand still before its health is told as not live. After twice "
+        "that a process that is there for its workers alone ends itself, with status 70. 0: for ever.",
+    )
+    health_file: Path | None = Field(
+        default=None,
+        description="A file that workers write every second while their fetch loop goes round; how old it is tells "
+        "whether it does. Unset: none.",
+    )
+    health_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65_535,
+        description="Where workers answer GET `/health/live` and `/health/ready`; 0: any free port. Unset: nowhere.",
+    )
+    health_host: str = Field(
+        default="127.0.0.1",
+        description="The address at which `TASKS_HEALTH_PORT` is answered; `0.0.0.0`: all of this machine's.",
+    )
     sample_handlers: bool = Field(
         default=True,
         description="Whether workers of a process that registered nothing bring sample handlers.",
@@ -226,9 +249,9 @@ class Settings(BaseSettings):
             )
         return value
 
-    @field_validator("data_dir")
+    @field_validator("data_dir", "health_file")
     @classmethod
-    def _data_dir_is_absolute(cls, value: Path | None) -> Path | None:
+    def _path_is_absolute(cls, value: Path | None) -> Path | None:
         if value is None:
             return None
         if "\0" in str(value):

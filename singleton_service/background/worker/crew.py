@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from singleton_service.background.task_queue.client import QueueClient
+    from singleton_service.background.task_queue.errors import QueueUnavailableError
     from singleton_service.background.task_queue.handlers import Handler
     from singleton_service.background.task_queue.heartbeat import Heartbeat
     from singleton_service.background.task_queue.order import QueueOrder
@@ -112,6 +113,20 @@ class Crew:
     def is_serving(self) -> bool:
         """Whether it takes tasks and reports their ends."""
         return not self.is_stopping and self._dispatcher.is_alive
+
+    @property
+    def rounds(self) -> int:
+        """How often its fetch loop went round."""
+        return self._dispatcher.rounds
+
+    def ring(self) -> None:
+        """Have the fetch loop go round once more, if it sleeps."""
+        self._dispatcher.ring()
+
+    @property
+    def outage(self) -> QueueUnavailableError | None:
+        """Why the server was found away last; None while it answers."""
+        return self._client.outage.error
 
     def has_work(self) -> bool:
         """Ask the server whether something runs, here or elsewhere, or could start now in the queues of this crew.

@@ -59,6 +59,7 @@ class Dispatcher:
     Attributes:
         done: where executors put the jobs that have ended; they ring then.
         cut_off: how many tasks were handed back before their handlers were done.
+        rounds: how often its loop went round. One that stands still does nothing, however alive its thread.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Dispatcher:
         self._loop = DispatcherLoop(self, counters)
         self._server = server_of(self._loop)
         self.cut_off = 0
+        self.rounds = 0
         self._cut_off_since: float | None = None
 
     def start(self, executors: Sequence[Executor]) -> None:
@@ -159,6 +161,7 @@ class Dispatcher:
                 self._lost_server(error)
             except TaskQueueError as error:
                 self._isolate(error)
+            self.rounds += 1
         self.close()
         self._ended.set()
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from singleton_service import BaseService, requires
 from singleton_service._signals import stopping_on_signals
+from singleton_service.background.config import ConfigService
 from singleton_service.background.task_queue import TaskQueueService
 from singleton_service.background.task_queue.availability import LateStart, guarded
 from singleton_service.background.task_queue.checks import check_delay
@@ -20,6 +21,7 @@ from singleton_service.background.task_queue.handlers import Handler
 from singleton_service.background.task_queue.order import queue_order
 
 from .crew import Crew
+from .health_watch import HealthWatch
 from .loop import HandlerLoop
 from .metrics import Usage, performance
 from .processes import check_tickets, is_importing_main
@@ -47,6 +49,7 @@ class WorkerService(BaseService):
     _counters: ClassVar[WorkerCounters] = WorkerCounters()
     _usage: ClassVar[Usage | None] = None
     _crew: ClassVar[Crew | None] = None
+    _watch: ClassVar[HealthWatch | None] = None
     _stragglers: ClassVar[list[Crew]] = []
     _late_start: ClassVar[LateStart] = LateStart("workers")
     _stop_asked: ClassVar[SimpleQueue[int | None] | None] = None
@@ -83,8 +86,12 @@ class WorkerService(BaseService):
         Raises:
             ValueError, TypeError: an argument can't be used, or a handler with `execution="process"` can't be imported.
             RuntimeError: called while a process for tasks imports the main module.
+            HealthProbeError: the port or file where health shall be told can't be used.
         """
-        order = _check(num_workers, queues)
+        cls._start(num_workers, _check(num_workers, queues), is_standalone=False)
+
+    @classmethod
+    def _start(cls, num_workers: int, order: QueueOrder, *, is_standalone: bool) -> None:
         if is_importing_main():
             raise RuntimeError(
                 "start_workers() was called by the main module while a process for tasks imports it, as each does. Put "
@@ -94,10 +101,35 @@ class WorkerService(BaseService):
         crew = cls._crew
         if crew is not None and crew.is_stopping and not crew.is_callers:
             crew.gone.wait()
+        watch = cls._keep_watch()
+        watch.is_standalone = watch.is_standalone or is_standalone
         readiness = Readiness(HandlerLoop())
-        cls._late_start.begin(
-            lambda: cls._make_ready(order.names, readiness), lambda: cls._go(num_workers, order, readiness)
-        )
+        try:
+            cls._late_start.begin(
+                lambda: cls._make_ready(order.names, readiness), lambda: cls._go(num_workers, order, readiness)
+            )
+        except BaseException:
+            if cls._crew is None:
+                cls._end_watch(watch)
+            raise
+
+    @classmethod
+    def _keep_watch(cls) -> HealthWatch:
+        with cls._lock:
+            watch = cls._watch
+            if watch is not None and watch.is_stopping and cls._crew is None:
+                watch.stop()
+                watch = None
+            if watch is None:
+                watch = cls._watch = HealthWatch(ConfigService.get_config())
+            return watch
+
+    @classmethod
+    def _end_watch(cls, watch: HealthWatch) -> None:
+        with cls._lock:
+            if cls._watch is watch:
+                cls._watch = None
+        watch.stop()
 
     @classmethod
     def _make_ready(cls, queues: Sequence[str], readiness: Readiness) -> None:
@@ -137,6 +169,8 @@ class WorkerService(BaseService):
             crew = Crew(num_workers, order, client, heartbeat, handlers, cls._counters, readiness)
             crew.start()
             cls._crew = crew
+            if cls._watch is not None:
+                cls._watch.follow(crew)
             _arrange_exit(os.getpid())
             cls._counters.add(workers_started=num_workers)
             logger.info("Started %d worker threads", num_workers)
@@ -167,18 +201,23 @@ class WorkerService(BaseService):
 
     @classmethod
     def _stop(cls, timeout_s: float | None) -> int:
+        watch = cls._watch
+        if watch is not None:
+            watch.begin_stop()
         cls._late_start.cancel()
         if cls._stop_asked is not None:
             cls._stop_asked.put(None)
         crew = cls._crew
-        if crew is None:
-            return 0
         try:
-            return cls._end(crew, crew.patience_s if timeout_s is None else timeout_s)
+            return 0 if crew is None else cls._end(crew, crew.patience_s if timeout_s is None else timeout_s)
         except KeyboardInterrupt:
             # Ctrl-C amid a stop: whoever wants to leave now shall, and nothing of it counts as a crash.
+            assert crew is not None
             cls._end(crew, 0)
             raise
+        finally:
+            if watch is not None:
+                cls._end_watch(watch)
 
     @classmethod
     def _end(cls, crew: Crew, timeout_s: float) -> int:
@@ -194,7 +233,14 @@ class WorkerService(BaseService):
         return cut_off
 
     @classmethod
-    def run_forever(cls, num_workers: int = 4, *, queues: Queues | None = None, timeout: float | None = None) -> int:
+    def run_forever(
+        cls,
+        num_workers: int = 4,
+        *,
+        queues: Queues | None = None,
+        timeout: float | None = None,
+        standalone: bool = False,
+    ) -> int:
         """Start workers, unless they run, and serve until INT or TERM; return how many tasks were cut off.
 
         The first signal lets running tasks end, for *timeout* seconds; a second one cuts them off at once. Signal
@@ -204,13 +250,18 @@ class WorkerService(BaseService):
             num_workers: as for `start_workers`.
             queues: as for `start_workers`.
             timeout: as for `stop_workers`.
+            standalone: whether this process is there for its workers alone, as `singleton-service worker` is. Then it
+                ends itself, with status 70, once the fetch loop has stood still for twice `TASKS_STALL_SECONDS`, and
+                tells systemd how it is. A process with other work, such as requests to answer, should not end for
+                that; it tells its health all the same.
 
         Raises:
             ValueError, TypeError: an argument can't be used.
+            HealthProbeError: as for `start_workers`.
             KeyboardInterrupt: a second signal came while services were still being started.
         """
         timeout_s = _check_timeout(timeout)
-        _check(num_workers, queues)
+        order = _check(num_workers, queues)
         # An Event's lock may be held by the very thread that a signal interrupts; a SimpleQueue can bear that.
         asked: SimpleQueue[int | None] = SimpleQueue()
         signals: list[int] = []
@@ -230,7 +281,7 @@ class WorkerService(BaseService):
         cls._stop_asked = asked
         with stopping_on_signals(on_signal):
             try:
-                cls.start_workers(num_workers, queues=queues)
+                cls._start(num_workers, order, is_standalone=standalone)
                 is_starting = False
                 number = asked.get()
             finally:
@@ -294,9 +345,10 @@ class WorkerService(BaseService):
 
     @classmethod
     def health_check(cls) -> bool:
-        """Whether the workers of this process do their work: they run, take tasks, and the server answers."""
-        crew = cls._crew
-        return crew is not None and crew.is_serving and TaskQueueService.ping()
+        """Whether the workers of this process do their work: they take tasks, their loop moves, the server answers."""
+        crew, watch = cls._crew, cls._watch
+        is_moving = watch is None or watch.health().is_live
+        return crew is not None and crew.is_serving and is_moving and TaskQueueService.ping()
 
     @classmethod
     @guarded
@@ -351,7 +403,7 @@ def _forget_the_parents() -> None:
     WorkerService._lock = threading.RLock()
     WorkerService._late_start = LateStart("workers")
     WorkerService._counters = WorkerCounters()
-    WorkerService._crew = WorkerService._stop_asked = None
+    WorkerService._crew = WorkerService._watch = WorkerService._stop_asked = None
     WorkerService._stragglers = []
 
 

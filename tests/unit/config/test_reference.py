@@ -37,6 +37,8 @@ def range_of(name: str) -> str:
         "redis_url": "`redis://`, `rediss://` or `unix://`",
         "namespace": "`[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}`",
         "data_dir": "a path",
+        "health_file": "a path",
+        "health_host": "an address",
     }
     return by_hand.get(name) or rule_of(Settings.model_fields[name])
 
