@@ -25,7 +25,7 @@ _READY = f"ready[{PRIORITIES}]"
 _CLOCK = "local TEST_OFFSET_MS = 0"
 _FOLDER = files(__package__).joinpath("lua")
 _INCLUDES = _FOLDER.joinpath("include")
-# What was read, by the name that the server has for it.
+# The texts of all scripts, by the names that the server has for them.
 _texts: dict[bytes, bytes] = {}
 
 
@@ -47,6 +47,10 @@ class Script:
     args: tuple[str, ...]
     items: tuple[str, ...]
     clock_offset_ms: int | str = 0
+
+    def __post_init__(self) -> None:
+        """Be known, for a server that has forgotten it."""
+        _texts[self.sha] = self.text
 
     def command(
         self,
@@ -106,7 +110,7 @@ class Scripts:
         return self.fetch.clock_offset_ms
 
     def text_of(self, sha: bytes) -> bytes:
-        """Return the text of the script with that SHA, for a server that has forgotten it."""
+        """Return the text of any script with that SHA, for a server that has forgotten it."""
         return _texts[sha]
 
 
@@ -137,7 +141,6 @@ def read_script(folder: Traversable, name: str, clock_offset_ms: int | str = 0) 
     text = "\n".join([*parts, source]).encode()
     # Redis names scripts by SHA-1; nothing is secret here.
     sha = hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()
-    _texts[sha] = text
     return Script(name, text, sha, _expanded(declared), args, tuple(header.get("items", "").split()), clock_offset_ms)
 
 
