@@ -21,7 +21,7 @@ HASHES = (
     *("body", "running", "attempts", "errors", "reasons", "results", "counters", "settings", "waiters"),
     *("cancels", "unique", "unique_of", "line_of", "progress", "crew", "turns"),
 )
-ZSETS = ("due", "held", "waiting", "kept", "dead", "seen", "workers", "expiry", "pace", "shelves")
+ZSETS = ("due", "held", "waiting", "kept", "dead", "seen", "workers", "expiry", "pace", "shelves", "aside")
 # Every table of bodies there is, named in `shelves` or not.
 ON_SHELVES = """
 local found = {}
@@ -31,11 +31,13 @@ for _, key in ipairs(redis.call("KEYS", KEYS[1] .. ":*")) do
 end
 return found
 """
+# Every list of tasks that were passed over, named in `aside` or not.
+ASIDE = ON_SHELVES.replace('"HGETALL", key', '"LRANGE", key, 0, -1')
 
 # Where the tasks that have not ended are, and what is known of them. `wake` is no task, and a fetch takes it away.
 LIVE = (
     *("body", *LISTS[:5], "due", "held", "running", "attempts", "errors", "reasons", "waiters", "owned"),
-    *("cancels", "unique", "unique_of", "expiry", "waiting", "line_of", "progress", "turns"),
+    *("cancels", "unique", "unique_of", "expiry", "waiting", "line_of", "progress", "turns", "aside"),
 )
 SUSPECT_AFTER = 2
 HAS_LIMIT_KEY = 8
@@ -43,7 +45,7 @@ HAS_LIMIT_KEY = 8
 
 @dataclass(frozen=True)  # no slots: what is asked for each of thousands of tasks is worked out once
 class Dump:
-    """All of a queue at one moment: lists, hashes, sorted sets by name, each worker's `owned`, bodies by shelf."""
+    """All of a queue at one moment: lists, hashes, sorted sets, `owned` of workers, bodies by shelf, what is aside."""
 
     keys: list[bytes]
     lists: dict[str, list[str]]
@@ -51,6 +53,7 @@ class Dump:
     zsets: dict[str, dict[str, float]]
     owned: dict[str, dict[str, bytes]]
     shelves: dict[str, dict[str, bytes]]
+    aside: dict[str, list[str]]
     is_full: bool
 
     @classmethod
@@ -63,8 +66,8 @@ class Dump:
         commands += [(b"ZRANGE", keys.key(name), 0, -1, b"WITHSCORES") for name in ZSETS]
         commands += [(b"HGETALL", key) for key in owned_keys.values()]
         commands += [(b"EXISTS", keys.key(name)) for name in STRINGS]
-        commands += [(b"EVAL", ON_SHELVES, 1, keys.key("body"))]
-        *answered, on_shelves = link.run([*commands, (b"EXEC",)])[-1]
+        commands += [(b"EVAL", ON_SHELVES, 1, keys.key("body")), (b"EVAL", ASIDE, 1, keys.key("aside"))]
+        *answered, on_shelves, aside = link.run([*commands, (b"EXEC",)])[-1]
         answers = iter(answered)
         shelves = {shelf.decode(): _pairs(content) for shelf, content in zip(*[iter(on_shelves)] * 2, strict=True)}
         return cls(
@@ -74,6 +77,9 @@ class Dump:
             zsets={name: {uid: float(score) for uid, score in _pairs(next(answers)).items()} for name in ZSETS},
             owned={worker: _pairs(next(answers)) for worker in workers},
             shelves=shelves,
+            aside={
+                name.decode(): [uid.decode() for uid in uids] for name, uids in zip(*[iter(aside)] * 2, strict=True)
+            },
             is_full=bool(next(answers)),
         )
 
@@ -130,14 +136,16 @@ class Dump:
 
     @property
     def tombstones(self) -> list[str]:
-        """The places in ready lists of tasks that were ended before they started."""
-        return [uid for uid in self.ready if uid not in self.bodies]
+        """The places in ready lists, or aside, of tasks that were ended before they started."""
+        aside = [uid for uids in self.aside.values() for uid in uids]
+        return [uid for uid in self.ready + aside if uid not in self.bodies]
 
     def places(self) -> dict[str, Iterable[str]]:
         """Where a task can be: each is in exactly one of these."""
         bodies = self.bodies
         return {
             **{name: [uid for uid in self.lists[name] if uid in bodies] for name in LISTS[:5]},
+            **{f"aside:{name}": [uid for uid in uids if uid in bodies] for name, uids in self.aside.items()},
             **{name: self.zsets[name] for name in ("due", "held", "dead")},
             "waiting": [uid for _, _, uid in self.in_line],
             "running": self.hashes["running"],
@@ -168,6 +176,7 @@ def check(dump: Dump, *, token_taken: bool = False) -> None:
     _endings_are_complete(dump)
     _the_counts_add_up(dump)
     _suspects_are_apart(dump)
+    _what_is_aside_is_named(dump)
     _keys_and_orders_belong_to_unfinished_tasks(dump)
     _lines_are_as_they_should(dump)
     _keys_take_turns(dump)
@@ -267,6 +276,8 @@ def _keys_take_turns(dump: Dump) -> None:
     assert counts == dump.running_per_key, "running says how many run"
     in_front = {field: uid.decode() for field, uid in dump.hashes["turns"].items() if not field.startswith("n")}
     ready = {uid: name for name in LISTS[:5] for uid in dump.lists[name] if uid in dump.bodies}
+    aside = {uid: f"ready:{name[0]}" for name, uids in dump.aside.items() for uid in uids if uid in dump.bodies}
+    ready |= aside
     for field, uid in in_front.items():
         assert dump.limit_keys[uid] == field[1:]
         assert ready.get(uid, "due") in {f"ready:{field[0]}", "suspects", "due"}
@@ -292,6 +303,15 @@ def _ready_work_wakes_somebody(dump: Dump, *, token_taken: bool) -> None:
 def _suspects_are_apart(dump: Dump) -> None:
     assert all(dump.crashes(uid) >= SUSPECT_AFTER for uid in dump.lists["suspects"] if uid in dump.bodies)
     assert all(dump.crashes(uid) < SUSPECT_AFTER for name in LISTS[:4] for uid in dump.lists[name])
+
+
+def _what_is_aside_is_named(dump: Dump) -> None:
+    assert set(dump.zsets["aside"]) == set(dump.aside), "nobody would look there"
+    for name, uids in dump.aside.items():
+        for uid in set(uids) & dump.bodies:
+            assert dump.blobs[uid].split(b"|", 1)[1].partition(b"\n")[0].decode() == name[1:]
+            assert dump.blobs[uid][1:2].decode() == name[0]
+            assert dump.crashes(uid) < SUSPECT_AFTER
 
 
 def _pairs(flat: list[bytes]) -> dict[str, bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from singleton_service.background.task_queue.checks import check_limits
 from singleton_service.background.task_queue.codec import STATUS_WIDTH, encode_body
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from singleton_service.background.engine import Engine
     from singleton_service.background.task_queue.lease import Lease
     from singleton_service.background.task_queue.link import Command
+
+Lanes: TypeAlias = "Iterable[tuple[int, Iterable[str]]]"
 
 LIMITS = Limits(
     # Far longer than any test takes: a lease ends when the test moves the clock, never by itself.
@@ -189,14 +191,19 @@ class Worker:
         assert self.enqueue(*uids, when=when, priority=priority) == number
         return uids
 
-    def fetch(self, max_count: int = 10, start_count: int | None = None, *, suspect: bool = True) -> Fetched:
-        """Fetch; all that comes is started at once unless told otherwise."""
+    def fetch(
+        self, max_count: int = 10, start_count: int | None = None, *, suspect: bool = True, lanes: Lanes = ()
+    ) -> Fetched:
+        """Fetch; all that comes is started at once unless told otherwise. Lanes are (room, names)."""
         started = max_count if start_count is None else start_count
-        return self.speak.fetched(self.say(self.speak.fetch(max_count, started, take_suspect=suspect)))
+        narrow = [(room, "\n".join(names).encode()) for room, names in lanes]
+        return self.speak.fetched(self.say(self.speak.fetch(max_count, started, take_suspect=suspect, lanes=narrow)))
 
-    def take(self, max_count: int = 10, start_count: int | None = None, *, suspect: bool = True) -> list[Lease]:
+    def take(
+        self, max_count: int = 10, start_count: int | None = None, *, suspect: bool = True, lanes: Lanes = ()
+    ) -> list[Lease]:
         """Fetch, and return the leases."""
-        return self.fetch(max_count, start_count, suspect=suspect).leases
+        return self.fetch(max_count, start_count, suspect=suspect, lanes=lanes).leases
 
     def start(self, *leases: Lease) -> int:
         """Say that handlers have begun."""

@@ -17,6 +17,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from singleton_service.background.task_queue.codec import name_in
 from singleton_service.background.task_queue.ids import given_uid, new_uid
 
 from .invariants import check_drained
@@ -198,10 +199,20 @@ class TwoWorkers(RuleBasedStateMachine):
         started=st.sampled_from([5, 1, 0]),
         suspect=st.sampled_from([True, True, False]),
         is_lost=st.sampled_from([False, False, True]),
+        rooms=st.sampled_from([(), (), (0,), (1,), (0, 1)]),
     )
-    def fetch(self, name: str, number: int, started: int, *, suspect: bool, is_lost: bool) -> None:
+    def fetch(
+        self, name: str, number: int, started: int, *, suspect: bool, is_lost: bool, rooms: tuple[int, ...]
+    ) -> None:
         before = self.station.dump()
-        leases = self.worker(name).take(number, started, suspect=suspect)
+        # In a lane that is narrow: one in three of those with a name of their own, and another one in three.
+        lanes = [(room, ["job", *self.enqueued][n::3]) for n, room in enumerate(rooms)]
+        fetched = self.worker(name).fetch(number, started, suspect=suspect, lanes=lanes)
+        leases = fetched.leases
+        names = [name_in(lease.body) for lease in leases if not lease.is_suspect]
+        for (room, in_lane), is_left in zip(lanes, fetched.left_aside, strict=True):
+            assert sum(called in in_lane for called in names) <= room
+            assert is_left == any(list_[1:] in in_lane for list_ in self.station.dump().aside)
         most, every_us = before.limits
         assert not most or len(leases) <= max(0, most - len(before.hashes["running"]))
         assert not every_us or len(leases) <= 1, "the next one starts ten seconds later"

@@ -53,7 +53,7 @@ class Witness:
                     self._saw_finish(script.name, uid, token, again=again, ends=verdict == "2")
 
     def _saw_fetch(self, worker: bytes, reply: list[Any]) -> None:
-        for uid in reply[2::3]:
+        for uid in reply[3::3]:
             self._latest[uid] = b"%b|%b" % (reply[0], worker)
             if uid in self._ended:
                 self.broken.append(f"task {uid.decode()} was handed out after its end")

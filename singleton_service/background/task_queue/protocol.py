@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .link import Command
     from .scripts import Scripts
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 SEEN_FOR_MS = 24 * 3600 * 1000
 
 
@@ -36,10 +36,19 @@ class Enqueued:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What a fetch brought. `next_ms`: until the next due or held task; None when there is none."""
+    """What a fetch brought.
+
+    Attributes:
+        leases: the tasks.
+        next_ms: until the next due or held task; None when there is none.
+        is_cut_short: whether so much was passed over that there may be more to find at once.
+        left_aside: for each lane that was named, whether tasks of it stand aside.
+    """
 
     leases: list[Lease]
     next_ms: int | None
+    is_cut_short: bool = False
+    left_aside: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +146,21 @@ class Protocol:
             found[int(reply[n]) - 1] = reply[n + 1].decode() or None
         return Enqueued(found, int(reply[1]))
 
-    def fetch(self, max_count: int, start_count: int, *, take_suspect: bool = True) -> Command:
-        """Ask for leases; `fetched` reads the answer."""
+    def fetch(
+        self, max_count: int, start_count: int, *, take_suspect: bool = True, lanes: Iterable[tuple[int, bytes]] = ()
+    ) -> Command:
+        """Ask for leases; `fetched` reads the answer.
+
+        Args:
+            max_count: how many tasks to bring at most.
+            start_count: how many of them begin at once.
+            take_suspect: whether a task that went down with its worker twice may be one of them.
+            lanes: (how many tasks to bring at most, names of tasks, a line each), for what has less room than the rest.
+        """
         script = self._scripts.fetch
         return script.command(
             self.keys,
+            [b"%d\n%b" % lane for lane in lanes],
             protocol=PROTOCOL_VERSION,
             worker=self.worker,
             lease_ms=self.limits.lease_ms,
@@ -153,11 +172,11 @@ class Protocol:
 
     def fetched(self, reply: list[Any]) -> Fetched:
         """Read the answer of a fetch."""
-        fence, next_ms = reply[0], reply[1]
+        fence, next_ms, left = reply[:3]
         token = b"%b|%b" % (fence, self.worker.encode())
         number = int(fence)
         leases = []
-        for n in range(2, len(reply), 3):
+        for n in range(3, len(reply), 3):
             retries = crashes = 0
             if reply[n + 2]:
                 past = reply[n + 2].split(b"|")
@@ -165,7 +184,8 @@ class Protocol:
             leases.append(
                 Lease(self.queue, reply[n].decode(), number, self.worker, token, reply[n + 1], retries, crashes)
             )
-        return Fetched(leases, next_ms if next_ms >= 0 else None)
+        is_cut_short, *aside = (mark == ord("1") for mark in left)
+        return Fetched(leases, next_ms if next_ms >= 0 else None, is_cut_short, tuple(aside))
 
     def start(self, leases: Iterable[Lease]) -> Command:
         """Say that leases which were fetched ahead have begun to run."""

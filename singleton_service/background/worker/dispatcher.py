@@ -26,7 +26,7 @@ from .seat import Order
 from .wakeup import WakeUp
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from singleton_service.background.task_queue.client import QueueClient
     from singleton_service.background.task_queue.handlers import Handler
@@ -176,12 +176,7 @@ class Dispatcher:
 
     def _turn(self) -> None:
         now = time.monotonic()
-        while self._beats:
-            beating, beat = self._beats.popleft()
-            if beat.next_ms is not None:
-                self._feeds.due_in(beating, beat.next_ms / 1000, now)
-            if beat.cancelled:
-                self._in_hand.cancel(beating, beat.cancelled)
+        self._take_beats(now)
         if not self._outbox:
             self._collect(now)
         stop_by = self._stop_by
@@ -194,27 +189,41 @@ class Dispatcher:
             if alone := self._in_hand.send_gathered(now):
                 self._hand_back(alone)
         begun = self._in_hand.note_begun()
-        closed = [] if stop_by is not None else self._closed(now)
-        queue = None if stop_by is not None else self._feeds.best(now, closed)
-        room, past = (0, 0) if stop_by is not None else self._room(queue, now)
+        queue, room, quiet_s = None, 0, {}
+        if stop_by is None:
+            self._return_to_what_was_left(now)
+            quiet_s = self._crowding.quiet_s(now)
+            queue = self._feeds.best(now, quiet_s)
+            room = self._room(queue, now)
         if room == 0:
             queue = None
         if self._outbox or begun or queue:
-            self._exchange(begun, queue, room, past, now)
+            self._exchange(begun, queue, room, now)
             self._in_hand.start_told(now)
             self._failures = 0
             return
-        self._sleep(now, closed, stop_by, has_room=room > 0)
+        self._sleep(now, quiet_s, stop_by, has_room=room > 0)
 
-    def _sleep(self, now: float, closed: list[str], stop_by: float | None, *, has_room: bool) -> None:
+    def _take_beats(self, now: float) -> None:
+        while self._beats:
+            queue, beat = self._beats.popleft()
+            if beat.next_ms is not None:
+                self._feeds.due_in(queue, beat.next_ms / 1000, now)
+            if beat.cancelled:
+                self._in_hand.cancel(queue, beat.cancelled)
+
+    def _sleep(self, now: float, quiet_s: dict[str, float], stop_by: float | None, *, has_room: bool) -> None:
         timeout_s = float("inf") if stop_by is None else max(_CUT_OFF_AGAIN_S, stop_by - now)
         if has_room:
-            if self._wake_up.is_lost or self._wake_up.is_deaf(closed):
+            if self._wake_up.is_lost:
                 self._wake_up.disarm()
                 self._feeds.hope_all()
                 return
-            self._wake_up.arm(closed)
-            timeout_s = min(timeout_s, self._feeds.wait_s(now), self._crowding.wait_s(self._rooms(None, now), now))
+            if quiet_s:
+                timeout_s = min(timeout_s, *quiet_s.values())
+            else:
+                self._wake_up.arm()
+            timeout_s = min(timeout_s, self._feeds.wait_s(now))
         timeout_s = min(timeout_s, self._in_hand.look_again_in_s(now))
         self._wake_up.lie_down()
         if self.done or self._beats or self._stop_by != stop_by:
@@ -223,32 +232,33 @@ class Dispatcher:
         if token is None:
             return
         self._feeds.hope(token)
-        if self._stop_by is not None or self._room(token, time.monotonic())[0] == 0:
+        if self._stop_by is not None or self._room(token, time.monotonic()) == 0:
             # Woken, but with no hand free: somebody else may have one. A fetch of nothing puts the token back, if there
             # is work and if nobody else has meanwhile.
             self._link.run([self._client.protocol(token).fetch(0, 0, take_suspect=False)])
 
-    def _room(self, queue: str | None, now: float) -> tuple[int, int]:
-        """How many tasks to fetch now, if it is from *queue*, and past how many for which there is no room."""
+    def _room(self, queue: str | None, now: float) -> int:
+        """How many tasks to fetch now, if it is from *queue*."""
         if self._in_hand.has_suspect:
             # A suspect is the only new start while it lasts.
-            return 0, 0
-        rooms = self._rooms(queue, now)
-        room, past = (max(rooms.values()), 0) if queue is None else self._crowding.room(queue, rooms, now)
-        return min(room, MAX_BATCH), past
+            return 0
+        return min(max(self._rooms(queue, now).values()), MAX_BATCH)
 
     def _rooms(self, queue: str | None, now: float) -> dict[str, int]:
         # Suspects are fetched only with nothing waiting: run dry for a moment now and then.
         to_run_dry = now - self._suspect_look_at > _SUSPECT_LOOK_S
         return self._in_hand.rooms(queue, now, to_run_dry=to_run_dry)
 
-    def _closed(self, now: float) -> list[str]:
-        """Return the queues whose next tasks find no place here."""
-        return [queue for queue in self._crowding.queues if self._room(queue, now)[0] == 0]
+    def _return_to_what_was_left(self, now: float) -> None:
+        """Ask again where tasks were left for which there is room now."""
+        for queue in self._crowding.queues:
+            if self._crowding.has_room(queue, self._rooms(queue, now)):
+                self._crowding.forget(queue)
+                self._feeds.hope(queue)
 
     # One round trip
 
-    def _exchange(self, begun: list[Lease], queue: str | None, room: int, past: int, now: float) -> None:
+    def _exchange(self, begun: list[Lease], queue: str | None, room: int, now: float) -> None:
         commands = self._outbox.commands()
         by_queue: dict[str, list[Lease]] = {}
         for lease in begun:
@@ -261,7 +271,7 @@ class Dispatcher:
             queue = None
         turned_away: list[Job] = []
         if queue:
-            replies, turned_away = self._fetch(commands, queue, room, past)
+            replies, turned_away = self._fetch(commands, queue, room)
         else:
             replies = self._link.run(commands)
         # As of the answer: over a slow line, one counted from the question would be old already, for ever.
@@ -275,21 +285,23 @@ class Dispatcher:
         # After that, for these have not been sent.
         self._outbox.release(turned_away)
 
-    def _fetch(self, commands: list[Command], queue: str, room: int, past: int) -> tuple[list[Any], list[Job]]:
+    def _fetch(self, commands: list[Command], queue: str, room: int) -> tuple[list[Any], list[Job]]:
         """Send *commands* and a fetch, and start what it brings.
 
         Returns:
             The replies to the commands, and the jobs that have to go back.
         """
         protocol = self._client.protocol(queue)
-        number = min(self._feeds.share(queue, room) + past, MAX_BATCH)
+        number = self._feeds.share(queue, room)
+        narrow = self._in_hand.narrow(queue, number, time.monotonic())
         idle = self._in_hand.idle
         alone = not self._in_hand.waiting and time.monotonic() >= self._no_suspect_before
         if alone:
             self._suspect_look_at = time.monotonic()
         with self._leases.fetching(queue):
             try:
-                *replies, reply = self._link.run([*commands, protocol.fetch(number, idle, take_suspect=alone)])
+                fetch = protocol.fetch(number, idle, take_suspect=alone, lanes=narrow.values())
+                *replies, reply = self._link.run([*commands, fetch])
             except QueueUnavailableError:
                 self._heartbeat.doubt(queue)
                 raise
@@ -298,17 +310,18 @@ class Dispatcher:
         now = time.monotonic()
         leases = fetched.leases
         has_suspect = any(lease.is_suspect for lease in leases)
-        is_full = len(leases) >= number or has_suspect
+        is_full = len(leases) >= number or has_suspect or fetched.is_cut_short
         next_s = None if fetched.next_ms is None else fetched.next_ms / 1000
         turned_away = self._in_hand.add(leases, idle, now) if leases else []
-        self._feeds.found(queue, len(leases) - len(turned_away), full=is_full, next_s=next_s, now=now)
+        took = len(leases) - len(turned_away)
+        self._feeds.found(queue, took, full=is_full, next_s=next_s, now=now)
         self._last_queue = queue
-        if not turned_away:
-            self._crowding.took_all(queue, len(leases), looked_past=past > 0, is_full=is_full)
-        elif has_suspect:
+        left = [lane for lane, is_left in zip(narrow, fetched.left_aside, strict=True) if is_left]
+        self._crowding.left(queue, left, now, took_any=took > 0 or fetched.is_cut_short)
+        if turned_away and has_suspect:
             self._no_suspect_before = now + _SUSPECT_LOOK_S
-        else:
-            self._leave_alone(turned_away, now, took_any=len(turned_away) < len(leases))
+        elif turned_away:
+            self._crowding.turned_away(queue, _lanes_of(turned_away))
         return replies, turned_away
 
     # Jobs
@@ -320,20 +333,14 @@ class Dispatcher:
             self._count_cut_off([job for job in jobs if job.ending is Ending.RELEASE and job.lease in told])
         self._outbox.report(jobs)
 
-    def _leave_alone(self, jobs: list[Job], now: float, *, took_any: bool) -> None:
-        """Look for other jobs than these in their queue, for which there is no room, and not all the time."""
-        queue = jobs[0].lease.queue
-        self._crowding.turned_away(queue, jobs, now, took_any=took_any)
-        self._feeds.hope(queue)
-
     def _hand_back_stalled(self, now: float) -> None:
         """Hand back what waits for executors that are at long tasks: it may start at once elsewhere."""
         by_queue: dict[str, list[Job]] = {}
         for job in self._in_hand.stalled(now):
             by_queue.setdefault(job.lease.queue, []).append(job)
-        for jobs in by_queue.values():
+        for queue, jobs in by_queue.items():
             self._hand_back(jobs)
-            self._leave_alone(jobs, now, took_any=False)
+            self._crowding.turned_away(queue, _lanes_of(jobs))
 
     def _hand_back(self, jobs: list[Job]) -> None:
         self._in_hand.let_go(jobs)
@@ -407,3 +414,7 @@ class Dispatcher:
         if beat.next_ms is not None or beat.cancelled or self._wake_up.is_lost:
             self._beats.append((queue, beat))
             self.ring()
+
+
+def _lanes_of(jobs: Iterable[Job]) -> set[str]:
+    return {job.kind for job in jobs if job.kind is not None}

@@ -47,6 +47,8 @@ class InHand:
         self._jobs: dict[Lease, Job] = {}
         self._suspect: Lease | None = None
         self._used: dict[str, Lane | BatchLane] = {}
+        # The tasks of each lane, a line each.
+        self._names: dict[str, bytes] = {}
         self._handlers_seen = -1
 
     def __len__(self) -> int:
@@ -84,6 +86,15 @@ class InHand:
     def rooms(self, queue: str | None, now: float, *, to_run_dry: bool) -> dict[str, int]:
         """Return how many jobs of each lane to fetch now, if it is from *queue*."""
         return {name: lane.room(queue, now, to_run_dry=to_run_dry) for name, lane in self._used_lanes().items()}
+
+    def narrow(self, queue: str, number: int, now: float) -> dict[str, tuple[int, bytes]]:
+        """Return the lanes that can't take *number* jobs from *queue*: how many they can, and their tasks' names."""
+        capacities = {name: lane.capacity(queue, now) for name, lane in self._used_lanes().items()}
+        return {
+            name: (capacity, self._names[name])
+            for name, capacity in capacities.items()
+            if capacity < number and name in self._names
+        }
 
     def look_again_in_s(self, now: float) -> float:
         """Return the seconds until waiting jobs may have to be taken back, or a place that begins nothing be tried.
@@ -223,8 +234,11 @@ class InHand:
         if len(self._handlers) != self._handlers_seen:
             self._handlers_seen = len(self._handlers)
             self._used = {name: lane for name, lane in self._executors.items() if name == "thread"}
+            names: dict[str, list[str]] = {}
             for handler in tuple(self._handlers.values()):
                 self._lane_of(handler)
+                names.setdefault(handler.lane, []).append(handler.name)
+            self._names = {lane: "\n".join(of_it).encode() for lane, of_it in names.items()}
         return self._used
 
     def _lane_of(self, handler: Handler) -> Lane | BatchLane:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from singleton_service.background.task_queue.bell import Bell
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Sequence
 
     from singleton_service.background.task_queue.client import QueueClient
 
@@ -27,7 +27,6 @@ class WakeUp:
         self._link = client.new_link(_BLOCK_S + 10)
         self._queue_of = {client.protocol(queue).keys.wake: queue for queue in queues}
         self._armed_at: float | None = None
-        self._armed_for: frozenset[str] = frozenset()
         self._sleeping = False
         self._bell = Bell()
 
@@ -43,20 +42,13 @@ class WakeUp:
         armed_at = self._armed_at
         return armed_at is not None and (self._link.is_outlived or time.monotonic() - armed_at > _GIVEN_UP_AFTER_S)
 
-    def is_deaf(self, closed: Container[str]) -> bool:
-        """Whether there is a pop under way, but not for all queues that are not *closed*."""
-        return self._armed_at is not None and any(
-            queue not in closed and queue not in self._armed_for for queue in self._queue_of.values()
-        )
-
-    def arm(self, closed: Container[str] = ()) -> None:
-        """Ask the server for a token of any queue that is not *closed*, unless that is under way."""
-        wanted = {key: queue for key, queue in self._queue_of.items() if queue not in closed}
-        if self._armed_at is None and wanted:
+    def arm(self) -> None:
+        """Ask the server for a token of any queue, unless that is under way."""
+        if self._armed_at is None:
             if self._link.is_outlived:
                 self._link.close()
-            self._link.send(b"BLPOP", *wanted, _BLOCK_S)
-            self._armed_at, self._armed_for = time.monotonic(), frozenset(wanted.values())
+            self._link.send(b"BLPOP", *self._queue_of, _BLOCK_S)
+            self._armed_at = time.monotonic()
 
     def disarm(self) -> None:
         """Forget the pop under way, with its connection."""

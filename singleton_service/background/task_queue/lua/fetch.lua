@@ -1,20 +1,24 @@
 -- Lease up to max_count ready tasks to a worker, after moving what is due to ready.
 --
--- keys:    body shelves ready[4] suspects due held running owned workers attempts errors reasons expiry progress unique unique_of results finished kept settings full counters waiters wake waiting line_of pace turns
+-- keys:    body shelves ready[4] suspects due held running owned workers attempts errors reasons expiry progress unique unique_of results finished kept settings full counters waiters wake waiting line_of pace turns aside
 -- args:    protocol worker lease_ms max_count start_count take_suspect result_ttl_ms max_results ended_channel
--- returns: fence, ms until another task may start (-1: none in sight), then uid, blob, attempts per task
+-- items:   lane
+-- returns: fence, ms until another task may start (-1: none in sight), what is left, then uid, blob, attempts per task
 --
 -- start_count: how many of them the worker starts at once; a crash counts only against started tasks.
 -- take_suspect: "1" when the worker runs no suspect. A suspect is leased alone.
--- Invariant: a uid leaves a ready list only for `running` (or because it has no body: a tombstone).
+-- lane: how many tasks of some names to bring at most, and these names, a line each. Others go aside, so many at a time.
+-- what is left: "1" when there may be more to look at now, else "0"; then for each lane whether tasks of it are aside.
+-- Invariant: a uid leaves a ready list only for `running`, or to go aside (or because it has no body: a tombstone).
 -- A paused queue gives nothing, one with limits no more than they allow. What has expired ends here instead of running.
 -- Its first write is a delete, so a full server can still be drained.
--- include: time batch shelves tables tally gauges ages version ready wake limits lines turns traits expired sight attempts unique records keeping unstarted endings
+-- include: time batch shelves tables tally names gauges ages version ready wake limits lines turns traits expired sight attempts unique records keeping unstarted endings aside
 
 local PROMOTED, ROUNDS, PACE_KEPT_MS, MANY = 100, 100, 1000, 32
 -- Ends take when there are that many bytes. It begins with small portions, so that large bodies can't come to much more:
 -- an answer of hundreds of MiB would hold up everybody else.
 local ENOUGH_BYTES, FIRST_PORTION, LARGEST_PORTION = 4 * 1024 * 1024, 4, 64
+local MOST_ASIDE = 1000
 
 local last_fence, paused, limits, next_start_us, key_limits, number = unpack(
     redis.call("HMGET", settings, "fence", "paused", "limits", "next_start", "key_limits", "protocol")
@@ -71,6 +75,16 @@ if limits and wanted > 0 then
     wanted = math.min(wanted, (room_in(limits, next_start_us, now_us)))
 end
 local uids, blobs, bytes, portion = {}, {}, 0, FIRST_PORTION
+
+local lanes, lane_of, passed, passed_bytes = {}, {}, 0, 0
+for i = FIRST_ITEM, #ARGV do
+    local room, names_begin = string.match(ARGV[i], "^(%d+)()")
+    local lane = { room = tonumber(room) }
+    for name in string.gmatch(string.sub(ARGV[i], names_begin), "\n([^\n]+)") do
+        lane_of[name] = lane
+    end
+    lanes[#lanes + 1] = lane
+end
 
 -- A caller's own uid can come again after it was cancelled, and then stands in a list twice, or in a list and elsewhere.
 local taken = {}
@@ -133,30 +147,79 @@ local function can_start(uid, blob)
     return true
 end
 
-local function take(list, limit)
+local function is_enough(limit)
+    return #uids >= limit or bytes >= ENOUGH_BYTES
+end
+
+local function has_passed_enough()
+    return passed >= MOST_ASIDE or passed_bytes >= ENOUGH_BYTES
+end
+
+-- Where some may go aside, nobody knows how many are wanted of those: then they stay until they have been looked at.
+local function first_of(list, number)
+    if lanes[1] then
+        return redis.call("LRANGE", list, 0, portion - 1)
+    end
+    return redis.call("LPOP", list, math.min(number, portion))
+end
+
+-- For a priority, what there is no place for goes aside.
+local function take(list, limit, priority)
     for _ = 1, ROUNDS do
-        local missing = limit - #uids
-        if missing <= 0 or bytes >= ENOUGH_BYTES then
+        if is_enough(limit) or has_passed_enough() then
             return
         end
-        local popped = redis.call("LPOP", list, math.min(missing, portion))
-        if not popped then
+        local first = first_of(list, limit - #uids)
+        if not first or #first == 0 then
             return
         end
         portion = math.min(2 * portion, LARGEST_PORTION)
-        local found = blobs_of(popped)
-        for n, uid in ipairs(popped) do
-            local blob = found[n]
-            local its_turn = blob and true
-            if blob and (string.byte(blob, 3) ~= PLAIN or string.byte(uid, 1) == EQUALS) then
-                its_turn = can_start(uid, blob)
+        local found, to_go_aside, seen_here = blobs_of(first), {}, 0
+        for n, uid in ipairs(first) do
+            if lanes[1] and is_enough(limit) then
+                break
             end
-            if not blob or its_turn == nil then
-                redis.call("HINCRBY", counters, "tombstones", -1)
-            elseif its_turn then
-                uids[#uids + 1] = uid
-                blobs[#blobs + 1] = blob
-                bytes = bytes + #blob
+            seen_here = n
+            local blob = found[n]
+            local called = blob and lanes[1] and name_of(blob)
+            local lane = called and lane_of[called]
+            if lane and lane.room <= 0 and priority then
+                to_go_aside[called] = to_go_aside[called] or {}
+                table.insert(to_go_aside[called], uid)
+                passed, passed_bytes = passed + 1, passed_bytes + #blob
+            else
+                local its_turn = blob and true
+                if blob and (string.byte(blob, 3) ~= PLAIN or string.byte(uid, 1) == EQUALS) then
+                    its_turn = can_start(uid, blob)
+                end
+                if not blob or its_turn == nil then
+                    redis.call("HINCRBY", counters, "tombstones", -1)
+                elseif its_turn then
+                    uids[#uids + 1] = uid
+                    blobs[#blobs + 1] = blob
+                    bytes = bytes + #blob
+                    if lane then
+                        lane.room = lane.room - 1
+                    end
+                end
+            end
+        end
+        if lanes[1] then
+            redis.call("LTRIM", list, seen_here, -1)
+        end
+        for called, some in pairs(to_go_aside) do
+            put_aside(priority, called, some, now_us)
+        end
+    end
+end
+
+local function take_aside(lists, limit, priority)
+    for _, list in ipairs(lists) do
+        if not is_enough(limit) and string.byte(list, 1) == 48 + priority then
+            local lane = lane_of[string.sub(list, 2)]
+            if not lane or lane.room > 0 then
+                take(key_aside(list), lane and math.min(limit, #uids + lane.room) or limit)
+                took_from_aside(list, now_us)
             end
         end
     end
@@ -165,9 +228,11 @@ end
 if wanted > 0 and take_suspect == "1" then
     take(suspects, 1)
 end
-if #uids == 0 then
+if #uids == 0 and wanted > 0 then
+    local lists = redis.call("ZRANGE", aside, 0, -1)
     for priority = 3, 0, -1 do
-        take(ready[priority + 1], wanted)
+        take_aside(lists, wanted, priority)
+        take(ready[priority + 1], wanted, priority)
     end
 end
 
@@ -203,9 +268,25 @@ if #uids > 0 then
     end
 end
 
+-- Somebody else may have a place for what went aside just now. What has been there is left to heartbeats: woken for it,
+-- those who have none would wake each other for ever.
+local is_ready = is_any_ready()
+local left, is_for_others = { has_passed_enough() and is_ready and "1" or "0" }, passed > 0
+for _, list in ipairs(redis.call("ZRANGE", aside, 0, -1)) do
+    local lane = lane_of[string.sub(list, 2)]
+    is_for_others = is_for_others or not lane or lane.room > 0
+    if lane then
+        lane.is_left = true
+    end
+end
+for _, lane in ipairs(lanes) do
+    left[#left + 1] = lane.is_left and "1" or "0"
+end
+left = table.concat(left)
+
 local next_ms = ms_until_due(now_ms)
-if not paused then
-    local ready_ms = ms_until_ready(limits, next_start_us, now_us)
+if not paused and (is_ready or is_for_others) then
+    local ready_ms = ms_until_start(limits, next_start_us, now_us)
     if ready_ms == 0 then
         wake_one()
     elseif ready_ms > 0 then
@@ -213,7 +294,7 @@ if not paused then
     end
 end
 if #uids == 0 then
-    return { "0", next_ms }
+    return { "0", next_ms, left }
 end
 
 local past = redis.call("HMGET", attempts, unpack(uids))
@@ -223,7 +304,7 @@ if not past[1] and not starts_later(blobs[1]) and string.byte(uids[1], 1) ~= EQU
     local waited_ms = math.max(0, now_ms - made_ms(uids[1]))
     took("waited", 1, waited_ms, waited_ms, now_ms)
 end
-local answer = { fence, next_ms }
+local answer = { fence, next_ms, left }
 for n, uid in ipairs(uids) do
     answer[#answer + 1] = uid
     answer[#answer + 1] = blobs[n]

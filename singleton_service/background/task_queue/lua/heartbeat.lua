@@ -1,6 +1,6 @@
 -- Renew all leases of a worker at once, and tell it what it should know.
 --
--- keys:    ready[4] suspects due held running owned workers wake body shelves attempts errors reasons expiry progress unique unique_of results finished kept dead settings full counters waiters waiting line_of turns cancels
+-- keys:    ready[4] suspects due held running owned workers wake body shelves attempts errors reasons expiry progress unique unique_of results finished kept dead settings full counters waiters waiting line_of turns cancels aside
 -- args:    worker lease_ms result_ttl_ms max_results failed_ttl_ms max_failed ended_channel
 -- returns: number of tasks it owns, ms until there is work (0: now, -1: none in sight), workers whose lease ended, those of
 --          its tasks that are to be cancelled (told again with every beat)
@@ -33,7 +33,10 @@ forget_failed(SWEPT, now_ms)
 local next_ms = -1
 local paused, limits, next_start_us = unpack(redis.call("HMGET", settings, "paused", "limits", "next_start"))
 if not paused then
-    next_ms = sooner(ms_until_due(now_ms), ms_until_ready(limits, next_start_us, now_us))
+    next_ms = ms_until_due(now_ms)
+    if is_any_ready() or redis.call("EXISTS", aside) == 1 then
+        next_ms = sooner(next_ms, ms_until_start(limits, next_start_us, now_us))
+    end
 end
 if next_ms == 0 then
     wake_one()

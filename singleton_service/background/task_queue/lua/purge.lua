@@ -1,11 +1,11 @@
 -- Cancel what has not started, a bounded lot at a time.
 --
--- keys:    body shelves ready[4] suspects due held attempts errors reasons expiry progress unique unique_of results finished kept counters waiters waiting line_of wake turns settings
+-- keys:    body shelves ready[4] suspects due held attempts errors reasons expiry progress unique unique_of results finished kept counters waiters waiting line_of wake turns settings aside
 -- args:    result_ttl_ms max_results limit ended_channel
 -- returns: how many were cancelled, whether there may be more
--- include: time batch shelves tables tally wake limits lines turns traits unique records keeping unstarted endings
+-- include: time batch shelves tables tally wake limits lines turns traits unique records keeping unstarted endings aside
 
-local now_ms = server_time()
+local now_ms, now_us = server_time()
 local ended, seen_here = {}, 0
 
 local function cancel(uids, from_list)
@@ -32,6 +32,12 @@ cancel(in_line, false)
 for _, list in ipairs({ suspects, ready[1], ready[2], ready[3], ready[4] }) do
     if seen_here < tonumber(limit) then
         cancel(redis.call("LPOP", list, limit - seen_here) or {}, true)
+    end
+end
+for _, list in ipairs(redis.call("ZRANGE", aside, 0, -1)) do
+    if seen_here < tonumber(limit) then
+        cancel(redis.call("LPOP", key_aside(list), limit - seen_here) or {}, true)
+        took_from_aside(list, now_us)
     end
 end
 for _, zset in ipairs({ due, held }) do

@@ -1,11 +1,15 @@
 -- Count what is in a queue, in constant time.
 --
--- keys:    ready[4] suspects due held waiting running results dead workers settings counters
+-- keys:    ready[4] suspects due held waiting running results dead workers settings counters aside
 -- returns: ready, suspects, due, held, waiting, running, finished, dead, workers, paused, then name and value of each counter
+-- include: time aside
 
 local answer = { 0, redis.call("LLEN", suspects) }
 for priority = 1, 4 do
     answer[1] = answer[1] + redis.call("LLEN", ready[priority])
+end
+for _, list in ipairs(redis.call("ZRANGE", aside, 0, -1)) do
+    answer[1] = answer[1] + redis.call("LLEN", key_aside(list))
 end
 -- Tombstones of cancelled and expired tasks still stand in the lists, suspects' in theirs.
 answer[1] = math.max(0, answer[1] - (tonumber(redis.call("HGET", counters, "tombstones") or "0")))

@@ -37,12 +37,13 @@ local function ms_until_due(now_ms)
     return next_ms
 end
 
--- Ms until a ready task may start, -1 when there is none, or when another has to end first: then that end is marked as
--- one that wakes somebody.
-local function ms_until_ready(limits, next_us, now_us)
-    if redis.call("EXISTS", suspects, ready[1], ready[2], ready[3], ready[4]) == 0 then
-        return -1
-    end
+local function is_any_ready()
+    return redis.call("EXISTS", suspects, ready[1], ready[2], ready[3], ready[4]) > 0
+end
+
+-- Ms until a task that is ready may start, -1 when another has to end first: then that end is marked as one that wakes
+-- somebody.
+local function ms_until_start(limits, next_us, now_us)
     if not limits then
         return 0
     end
