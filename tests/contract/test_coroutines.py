@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -44,6 +45,21 @@ def many(name: str, number: int) -> list[TaskRequest]:
 async def double(payload: dict[str, Any]) -> int:
     await asyncio.sleep(0)
     return 2 * int(payload["n"])
+
+
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_the_loop_is_uvloops_where_that_is_installed(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, *, is_installed: bool
+) -> None:
+    async def loop_of(payload: dict[str, Any]) -> str:
+        return type(asyncio.get_running_loop()).__module__.partition(".")[0]
+
+    if not is_installed:
+        monkeypatch.setitem(sys.modules, "uvloop", None)
+    queue.register_handler("loop_of", loop_of)
+    task_id = queue.enqueue_task("loop_of")
+    WorkerService.run_until_empty(1)
+    assert queue.get_result(task_id) == ("uvloop" if is_installed else "asyncio")
 
 
 # What blocks the loop

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import functools
 import logging
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 Queue = type[TaskQueueService]
 PATIENCE_S = 30.0
 SHORT_S = 0.05
-# Each with what `execution` has to say for it.
-KINDS: dict[str, Any] = {"thread": None, "async": None, "process": "process"}
+# Each with what `execution` has to say for it. Coroutines run on uvloop's loop, and where that is missing on asyncio's.
+KINDS: dict[str, Any] = {"thread": None, "uvloop": None, "asyncio": None, "process": "process"}
 
 left_by = contextvars.ContextVar("left_by", default="nobody")
 
@@ -82,7 +83,7 @@ async def begin_and_wait_async(payload: dict[str, Any]) -> str:
 
 
 def as_kind(function: Callable[..., Any], kind: str) -> Callable[..., Any]:
-    if kind != "async":
+    if kind not in {"uvloop", "asyncio"}:
         return function
     if function is begin_and_wait:
         return begin_and_wait_async
@@ -96,8 +97,10 @@ def as_kind(function: Callable[..., Any], kind: str) -> Callable[..., Any]:
 
 
 @pytest.fixture(params=KINDS)
-def register(request: pytest.FixtureRequest, queue: Queue) -> Register:
+def register(request: pytest.FixtureRequest, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Register:
     """Have tasks of this name done by the function, in the kind of place that the test runs with."""
+    if request.param == "asyncio":
+        monkeypatch.setitem(sys.modules, "uvloop", None)
 
     def register(name: str, function: Callable[..., Any], **policy: Any) -> None:
         kind = request.param
