@@ -1,97 +1,61 @@
-"""Cron's five fields: minute, hour, day of the month, month, day of the week; in UTC. Pure: no clock, no state."""
+"""Cron's five fields: minute, hour, day of the month, month, day of the week, by the clock of a zone. Pure."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import ClassVar
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from cronsim import CronSim, CronSimError
+from cronsim import CronSim
 
-# What a field takes, and a value that is right in each.
-_FIELDS = (
-    ("minute", "0 to 59", "0"),
-    ("hour", "0 to 23", "2"),
-    ("day-of-month", "1 to 31, L for the last", "1"),
-    ("month", "1 to 12 or JAN to DEC", "1"),
-    ("day-of-week", "0 to 7 or SUN to SAT", "MON"),
-)
-_EXAMPLE = "0 2 * * *"
-# Where to begin when it is asked whether it ever fires.
-_ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+from .local_time import latest_each, latest_once, next_each, next_once
+from .recurrence import Recurrence, to_instant, to_ms
+from .zones import find_zone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+_SECOND = timedelta(seconds=1)
+# cronsim says "21th".
+_ORDINAL = re.compile(r"\b([2-9]?)([123])th\b")
+_ENDINGS = {"1": "st", "2": "nd", "3": "rd"}
 
 
-@dataclass(frozen=True, slots=True)
-class Cron:
-    """When a schedule fires: at the minutes that match, by Debian's rules, in UTC.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cron(Recurrence):
+    """At the minutes that match, by Debian's rules: the library `cronsim` reads the fields.
 
-    Attributes:
-        text: the five fields in their one canonical form: one space between them, names of days and months in capitals.
-        count: None, as the `unit`: there is no fixed interval between two instants.
+    It is asked what a clock on the wall shall show. When it shows that is our own matter: the library's answers for
+    times that come twice can lie in the past.
     """
 
-    text: str
-
-    count: ClassVar[None] = None
-    unit: ClassVar[None] = None
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it is for certain times of the day, each due once; what begins with a star just follows the clock."""
+        minute, hour = self.text.split()[:2]
+        return not minute.startswith("*") and not hour.startswith("*")
 
     def latest(self, now_ms: int) -> int:
         """Return the last instant at or before *now_ms*."""
-        # It begins to look a second before what it is given.
-        return _ms(next(CronSim(self.text, _at(now_ms // 1000 + 1), reverse=True)))
+        latest = latest_once if self.is_fixed else latest_each
+        return to_ms(latest(self._walls_until, to_instant(now_ms), find_zone(self.timezone)))
 
     def next_after(self, now_ms: int) -> int:
         """Return the first instant after *now_ms*."""
-        return _ms(next(CronSim(self.text, _at(now_ms // 1000))))
+        following = next_once if self.is_fixed else next_each
+        return to_ms(following(self._walls_after, to_instant(now_ms), find_zone(self.timezone)))
 
+    def describe(self) -> str:
+        """Say in English when it is: "At 09:00 on Monday (Europe/Berlin)"."""
+        said = CronSim(self.text, to_instant(0)).explain()
+        said = _ORDINAL.sub(lambda found: f"{found[1]}{found[2]}{_ENDINGS[found[2]]}", said)
+        return f"{said} ({self.timezone})"
 
-def looks_like_cron(words: list[str]) -> bool:
-    """Whether an expression of these words is meant for cron: it begins with a number or a star."""
-    return bool(words) and words[0][0] in "*0123456789"
+    def _walls_after(self, wall: datetime) -> Iterator[datetime]:
+        return CronSim(self.text, wall)
 
-
-def parse_cron(words: list[str], shown: str) -> Cron:
-    """Return when a cron expression of these *words* fires.
-
-    Raises:
-        ValueError: it has not five fields, one of them can't be used, or it would never fire; the message names the
-            field, its rule, and the expression with that field put right. *shown* is the expression to be shown.
-    """
-    if len(words) != len(_FIELDS):
-        names = " ".join(name for name, _, _ in _FIELDS)
-        raise ValueError(
-            f"Invalid cron expression: {shown}. It has {len(words)} fields, cron has five ({names}), as in '{_EXAMPLE}'"
-        )
-    fields = [word.upper() for word in words]
-    for place, (name, rule, right) in enumerate(_FIELDS):
-        alone = ["*"] * len(_FIELDS)
-        alone[place] = fields[place]
-        if not _is_sound(alone):
-            neighbour = " ".join([*words[:place], right, *words[place + 1 :]])
-            raise ValueError(
-                f"Invalid cron expression: {shown}. The {name} {words[place]!r} can't be used: it is {rule}, *, a list "
-                f"(1,2), a range (1-5) or a step (*/5), as in '{neighbour}'"
-            )
-    if not _is_sound(fields):
-        neighbour = " ".join([*words[:2], "1", words[3], "*"])
-        raise ValueError(
-            f"Invalid cron expression: {shown}. Day-of-month {words[2]!r}, month {words[3]!r} and day-of-week "
-            f"{words[4]!r} never come together, so it would never fire: '{neighbour}' does"
-        )
-    return Cron(" ".join(fields))
-
-
-def _is_sound(fields: list[str]) -> bool:
-    try:
-        next(CronSim(" ".join(fields), _ANY_TIME))
-    except (CronSimError, StopIteration, ValueError):
-        return False
-    return True
-
-
-def _at(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def _ms(instant: datetime) -> int:
-    return round(instant.timestamp()) * 1000
+    def _walls_until(self, wall: datetime) -> Iterator[datetime]:
+        # It begins to look a second before what it is given.
+        return CronSim(self.text, wall.replace(microsecond=0) + _SECOND, reverse=True)

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from singleton_service.background.expressions import Recurrence
 
 MAX_ID_CHARS = 250
-# Part of every id, so that ids stay what they are once schedules have time zones.
-_TIMEZONE = "UTC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ class Definition:
     @property
     def default_id(self) -> str:
         """`<name>-<8 hex>`: the id of a schedule that was given none."""
-        parts = [self.name, self.payload_json.decode(), self.recurrence.text, _TIMEZONE, self.queue]
+        parts = [self.name, self.payload_json.decode(), self.recurrence.text, self.recurrence.timezone, self.queue]
         return f"{self.name}-{hashlib.sha256(to_json(parts)).hexdigest()[:8]}"
 
 

@@ -167,7 +167,8 @@ class SchedulerService(BaseService):
             name: of the handler that shall do it.
             payload: as for `enqueue_task`; a copy is kept.
             expression: "hourly", "daily" (00:00 UTC), "daily at HH:MM" (UTC), "every 30 seconds", "every 5 minutes",
-                "every 2 hours", the five fields of cron ("0 2 * * *", UTC), or a timedelta of whole seconds.
+                "every 2 hours", "every monday and friday at 09:00", "every 2 weeks on friday", the five fields of cron
+                ("0 2 * * *", UTC) or a nickname ("@monthly"), or a timedelta of whole seconds.
             id: made of name, payload, expression and queue unless given: `<name>-<8 hex digits>`.
             queue: unless given, the task's own if this process knows it by now, else "default". All processes that
                 have the schedule must mean the same one.

@@ -132,8 +132,10 @@ def _cron_schedule(cls: type[TaskHandler]) -> str:
         raise ValueError(f"{cls.__name__} has both schedule and cron_schedule: set one of them to None")
     try:
         recurrence = parse(cls.cron_schedule)
-    except (ValueError, TypeError) as error:
-        raise type(error)(f"{cls.__name__}.cron_schedule: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{cls.__name__}.cron_schedule: {error}") from None
+    except TypeError as error:
+        raise TypeError(f"{cls.__name__}.cron_schedule: {error}") from None
     if isinstance(recurrence, Cron):
         return recurrence.text
     raise ValueError(

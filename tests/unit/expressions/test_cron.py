@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from singleton_service.background.expressions import Cron, Recurrence, parse
+from singleton_service.background.expressions import Cron, ExpressionError, Recurrence, parse
 
 
 def ms(text: str) -> int:
@@ -48,35 +48,63 @@ def test_spaces_and_capitals_mean_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expression", "says"),
+    ("nickname", "fields"),
     [
-        ("0 2 * *", "It has 4 fields, cron has five (minute hour day-of-month month day-of-week), as in '0 2 * * *'"),
-        ("0 0 2 * * *", "It has 6 fields, cron has five"),
-        ("*", "It has 1 fields, cron has five"),
-        ("60 2 * * *", "The minute '60' can't be used: it is 0 to 59,"),
-        ("60 2 * * *", "as in '0 2 * * *'"),
-        ("0 24 1 * *", "The hour '24' can't be used: it is 0 to 23,"),
-        ("0 24 1 * *", "as in '0 2 1 * *'"),
-        ("0 0 32 * *", "The day-of-month '32' can't be used: it is 1 to 31, L for the last,"),
-        ("0 0 * 13 *", "The month '13' can't be used: it is 1 to 12 or JAN to DEC,"),
-        ("0 0 * mon *", "The month 'mon' can't be used"),
-        ("0 0 * * 8", "The day-of-week '8' can't be used: it is 0 to 7 or SUN to SAT,"),
-        ("0 0 * * jan", "as in '0 0 * * MON'"),
-        ("5-1 * * * *", "The minute '5-1' can't be used"),
-        ("*/0 * * * *", "The minute '*/0' can't be used"),
-        ("0 0 30 2 *", "Day-of-month '30', month '2' and day-of-week '*' never come together, so it would never fire"),
-        ("0 0 30 2 *", "'0 0 1 2 *' does"),
-        ("0 0 */10 2 MON#5", "never come together"),
+        ("@hourly", "0 * * * *"),
+        ("@Daily", "0 0 * * *"),
+        ("@midnight", "0 0 * * *"),
+        ("@weekly", "0 0 * * 0"),
+        ("@monthly", "0 0 1 * *"),
+        ("@yearly", "0 0 1 1 *"),
+        ("@annually", "0 0 1 1 *"),
     ],
 )
-def test_a_bad_field_is_named_with_its_rule_and_a_neighbour_that_is_right(expression: str, says: str) -> None:
-    with pytest.raises(ValueError, match="Invalid cron expression") as refused:
-        parse(expression)
+def test_a_nickname_is_short_for_five_fields(nickname: str, fields: str) -> None:
+    assert parse(nickname) == parse(fields)
 
-    assert str(refused.value).startswith(f"Invalid cron expression: {expression}. ")
-    assert says in str(refused.value)
-    neighbour = str(refused.value).split("'")[-2]
-    assert parse(neighbour)
+
+@pytest.mark.parametrize(
+    ("expression", "part", "says", "neighbour"),
+    [
+        ("0 2 * *", None, "It has 4 fields, cron has five (minute hour day-of-month month day-of-week)", "0 2 * * *"),
+        ("*", None, "It has 1 field, cron has five", "0 2 * * *"),
+        ("5 minutes", None, "It has 2 fields, cron has five", "every 5 minutes"),
+        ("02:00", None, "It has 1 field, cron has five", "daily at 02:00"),
+        ("0 0 2 * * *", "0", "It has 6 fields, cron has five", "0 2 * * *"),
+        ("0 9 * * 1-5 Asia/Tokyo", "Asia/Tokyo", "It has 6 fields, cron has five", "0 9 * * 1-5"),
+        ("0 9 * * 8 2026 x", "2026 x", "It has 7 fields, cron has five", "0 2 * * *"),
+        ("60 2 * * *", "60", "The minute '60' can't be used: it is 0 to 59,", "0 2 * * *"),
+        ("*/7 61 * * *", "61", "The hour '61' can't be used: it is 0 to 23,", "*/7 2 * * *"),
+        ("0 24 1 * *", "24", "The hour '24' can't be used: it is 0 to 23,", "0 2 1 * *"),
+        ("0 22-2 * * *", "22-2", "The hour '22-2' can't be used", "0 22-23,0-2 * * *"),
+        ("0 0 32 * *", "32", "The day-of-month '32' can't be used: it is 1 to 31, L for the last,", "0 0 1 * *"),
+        ("0 0 ? * MON", "?", "The day-of-month '?' can't be used", "0 0 * * MON"),
+        ("0 0 * 13 *", "13", "The month '13' can't be used: it is 1 to 12 or JAN to DEC,", "0 0 * 1 *"),
+        ("0 0 * mon *", "mon", "The month 'mon' can't be used", "0 0 * 1 *"),
+        ("0 0 * january *", "january", "The month 'january' can't be used", "0 0 * JAN *"),
+        ("0 0 * * 8", "8", "The day-of-week '8' can't be used: it is 0 to 7 or SUN to SAT,", "0 0 * * MON"),
+        ("0 0 * * fri-mon", "fri-mon", "The day-of-week 'fri-mon' can't", "0 0 * * FRI-SAT,SUN-MON"),
+        ("5-1 * * * *", "5-1", "The minute '5-1' can't be used", "5-59,0-1 * * * *"),
+        ("*/0 * * * *", "*/0", "The minute '*/0' can't be used", "0 * * * *"),
+        ("1,61,3 25 * * 8", "61", "The minute '61' can't be used", "1,0,3 2 * * MON"),
+        ("1,,2 * * * *", ",", "The minute '' can't be used", "1,0,2 * * * *"),
+        ("0 0 30 2 *", "30 2 *", "These days never come in these months", "0 0 1 2 *"),
+        ("0 0 */10 2 MON#5", "*/10 2 MON#5", "so it would never fire", "0 0 1 2 *"),
+        ("0 0 30 2 8", "8", "The day-of-week '8' can't be used", "0 0 30 2 MON"),
+    ],
+)
+def test_a_bad_field_is_named_with_its_rule_and_a_neighbour_that_is_right(
+    expression: str, part: str | None, says: str, neighbour: str
+) -> None:
+    with pytest.raises(ExpressionError, match="Invalid cron expression") as refused:
+        parse(expression)
+    error = refused.value
+
+    assert error.neighbour == neighbour
+    assert says in error.rule
+    assert error.text[error.start : error.end] == ("" if part is None else part)
+    assert error.end > error.start, "there is something to point at"
+    assert parse(error.neighbour)
 
 
 fields = st.one_of(
@@ -89,13 +117,14 @@ fields = st.one_of(
 
 @given(st.lists(fields, min_size=5, max_size=5))
 @example(["0", "0", "*", "2", "MON#5"])
-def test_any_five_fields_give_a_recurrence_that_fires_or_a_value_error(words: list[str]) -> None:
+def test_any_five_fields_give_a_recurrence_that_fires_or_propose_one(words: list[str]) -> None:
     try:
         recurrence = parse(f"0 {' '.join(words[1:])}")
-    except ValueError:
-        return
+    except ExpressionError as error:
+        recurrence = parse(error.neighbour)
     assert isinstance(recurrence, Cron)
     assert parse(recurrence.text) == recurrence
+    assert recurrence.describe()
     assert recurrence.next_after(ms("2024-03-10T12:00:00")) > ms("2024-03-10T12:00:00")
 
 
