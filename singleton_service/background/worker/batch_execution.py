@@ -12,13 +12,15 @@ from singleton_service.background.task_queue.outcomes import PermanentError
 
 from . import scopes, thread_resources
 from .batch import Batch
-from .execution import ON_THE_WAY, Execution, awaited, forget, is_told, kept, logger, stumble, time_limit_s, told
+from .endings import logger, stumble, time_limit_s
+from .execution import Execution, awaited, forget, is_told, kept
 from .hooks import BEFORE_TASK, atell, of_begin, of_end, tell
 from .job import Ending
 from .loop_resources import LOOP_RESOURCES, all_open
 from .scopes import AROUND_COROUTINES, AROUND_FUNCTIONS
 from .seat import Order
 from .thread_resources import RESOURCES
+from .tracebacks import told
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -26,10 +28,6 @@ if TYPE_CHECKING:
     from .hooks import Calls
     from .job import Job
     from .seat import Seat
-
-
-# It calls handlers, too.
-ON_THE_WAY.add(__file__)
 
 
 class _Call(NamedTuple):
@@ -179,7 +177,7 @@ class BatchExecution(Execution):
                 fields = decode_body(job.lease.body)
                 value = fields["p"] if handler.form is None else handler.form.load(fields["p"])[0][0]
             except Exception as error:  # a model's own validators may raise anything
-                self._refuse(job, error)
+                self._endings.refused(job, error)
                 continue
             call.jobs.append(job)
             call.each.append(fields)
@@ -208,9 +206,9 @@ class BatchExecution(Execution):
                         "task %s (%s) was cancelled in its batch; its result is dropped", job.lease.id, job.name
                     )
                 elif isinstance(outcome, BaseException):
-                    self._failed(job, outcome, fields, text)
+                    self._endings.failed(job, outcome, fields, text)
                 else:
-                    self._returned(job, outcome, fields)
+                    self._endings.returned(job, outcome, fields)
             except Exception as error:
                 stumble(job, error)
             finally:

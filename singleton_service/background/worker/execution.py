@@ -7,52 +7,29 @@ import contextlib
 import inspect
 import logging
 import time
-import traceback
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from singleton_service.background.task_queue import wall_clock
-from singleton_service.background.task_queue.codec import decode_body, encode_error, to_json
+from singleton_service.background.task_queue.codec import decode_body
 from singleton_service.background.task_queue.current import running_lease
-from singleton_service.background.task_queue.errors import TaskInterrupted, TaskTimeoutError
-from singleton_service.background.task_queue.outcomes import PermanentError, Retry, TaskResult
-from singleton_service.exceptions import CircuitOpenError
+from singleton_service.background.task_queue.errors import TaskInterrupted
 
-from . import loop, scopes, seat, thread_resources
-from .failures import Judge, returned_failure
+from . import scopes, thread_resources
+from .endings import Endings, stumble, time_limit_s
 from .hooks import AFTER_TASK, BEFORE_TASK, TASK_FAILURE, atell, of_begin, of_end, tell
 from .job import Ending, Job
 from .loop_resources import LOOP_RESOURCES, all_open
 from .scopes import AROUND_COROUTINES, AROUND_FUNCTIONS
-from .seat import Order
 from .thread_resources import RESOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from singleton_service.background.task_queue.errors import ProcessDiedError, TaskQueueError
-    from singleton_service.background.task_queue.policy import Policy
+    from singleton_service.background.task_queue.errors import ProcessDiedError
 
     from .readiness import Readiness
     from .seat import Seat
 
 logger = logging.getLogger("singleton_service.worker")
-
-# A server takes no string over 512 MiB; long before that a result belongs into a file.
-MAX_RESULT_BYTES = 64 * 1024 * 1024
-
-# A plain handler is called from here; a coroutine's error comes back through the loop and its future.
-ON_THE_WAY = {
-    __file__,
-    loop.__file__,
-    scopes.__file__,
-    seat.__file__,
-    contextlib.__file__,
-    Future.result.__code__.co_filename,
-}
-
-# So ordered, a task ends where its lease ends: as cancelled, or it runs again.
-_GIVEN_BACK = frozenset((Order.CANCEL, Order.STOP))
 
 
 class Execution:
@@ -61,7 +38,7 @@ class Execution:
     def __init__(self, readiness: Readiness, retry_base_s: float, retry_cap_s: float) -> None:
         self._readiness = readiness
         self._loop = readiness.loop
-        self._judge = Judge(readiness.loop, retry_base_s, retry_cap_s)
+        self._endings = Endings(readiness, retry_base_s, retry_cap_s)
 
     def run(self, job: Job, seat: Seat) -> None:
         """Call the handler in the calling thread's *seat* and write the ending into the job. Never raises."""
@@ -142,13 +119,7 @@ class Execution:
     def _end_lost(self, job: Job, stuck_at: str | None) -> None:
         here = running_lease.set(job.lease)
         try:
-            if job.order in _GIVEN_BACK:
-                job.ending = Ending.RELEASE
-                logger.warning("task %s (%s) was told to end, but its handler can't be stopped", job.lease.id, job.name)
-            else:
-                fields, policy = decode_body(job.lease.body), job.handler.policy
-                error = TaskTimeoutError(time_limit_s(fields, policy) or 0, is_stopped=False)
-                self._fail(job, error, fields["m"], type(error).__name__, stuck_at)
+            self._endings.not_stopped(job, stuck_at)
             if is_told(job):
                 tell(of_end(job), job.lease, self._loop)
         finally:
@@ -165,7 +136,7 @@ class Execution:
         """
         here = running_lease.set(job.lease)
         try:
-            self._died(job, error, stack)
+            self._endings.died(job, error, stack)
             if is_told(job):
                 tell(of_end(job), job.lease, self._loop)
         except Exception as wrong:
@@ -173,16 +144,6 @@ class Execution:
         finally:
             running_lease.reset(here)
         forget(job)
-
-    def _died(self, job: Job, error: TaskQueueError, stack: str | None) -> None:
-        if job.order in _GIVEN_BACK:
-            job.ending = Ending.RELEASE
-            logger.info("task %s (%s) was cancelled, and its process was killed", job.lease.id, job.name)
-            return
-        fields = decode_body(job.lease.body)
-        if job.order is Order.TIME_LIMIT:
-            error = TaskTimeoutError(time_limit_s(fields, job.handler.policy) or 0)
-        self._fail(job, error, fields["m"], type(error).__name__, stack)
 
     @staticmethod
     def _is_ready(job: Job, trouble: str | None) -> bool:
@@ -209,10 +170,10 @@ class Execution:
         except BaseException as error:
             # SystemExit and the like, too: a handler ends its task, never the worker.
             job.run_s = time.perf_counter() - began
-            self._failed(job, error, fields)
+            self._endings.failed(job, error, fields)
         else:
             job.run_s = time.perf_counter() - began
-            self._returned(job, result, fields)
+            self._endings.returned(job, result, fields)
 
     async def _await(self, job: Job, seat: Seat) -> None:
         fields = decode_body(job.lease.body)
@@ -232,13 +193,13 @@ class Execution:
         except BaseException as error:
             job.run_s = time.perf_counter() - began
             if job.handler.policy.on_error is None:
-                self._failed(job, error, fields)
+                self._endings.failed(job, error, fields)
             else:
                 # The hook may take its time, or be a coroutine that wants the loop.
-                await asyncio.to_thread(self._failed, job, error, fields)
+                await asyncio.to_thread(self._endings.failed, job, error, fields)
         else:
             job.run_s = time.perf_counter() - began
-            self._returned(job, result, fields)
+            self._endings.returned(job, result, fields)
 
     def _called(self, job: Job, seat: Seat, call: Callable[[Any], Any], fields: dict[str, Any]) -> Any:
         _set_limit(job, fields)
@@ -254,88 +215,8 @@ class Execution:
         try:
             return _with_arguments(handler.function, *handler.form.load(fields["p"]))
         except Exception as error:  # a model's own validators may raise anything
-            self._refuse(job, error)
+            self._endings.refused(job, error)
             return None
-
-    def _returned(self, job: Job, result: Any, fields: dict[str, Any]) -> None:
-        if isinstance(result, (TaskResult, dict)):
-            self._take(job, result, fields["m"])
-        else:
-            self._complete(job, result)
-
-    def _failed(self, job: Job, error: BaseException, fields: dict[str, Any], text: str | None = None) -> None:
-        if job.is_abandoned:
-            return  # to be reported by nobody
-        if job.order in _GIVEN_BACK:
-            job.ending = Ending.RELEASE
-            logger.info("task %s (%s) was interrupted: cancelled, or cut off by a stop", job.lease.id, job.name)
-            return
-        if text is None:
-            text = told(error)
-        if job.order is Order.TIME_LIMIT:
-            error = TaskTimeoutError(time_limit_s(fields, job.handler.policy) or 0)
-        self._fail(job, error, fields["m"], type(error).__name__, text)
-
-    @staticmethod
-    def _refuse(job: Job, error: Exception) -> None:
-        # It will be no better next time.
-        message = f"The handler was not called: {_shown(error)}"
-        job.error = error
-        job.ending, job.report = Ending.BURY, encode_error(wall_clock.now(), type(error).__name__, message, None)
-        logger.error("task %s (%s) failed for good: %s", job.lease.id, job.name, message)
-
-    def _take(self, job: Job, result: TaskResult | dict[Any, Any], max_retries: int) -> None:
-        failure = returned_failure(result)
-        if failure is None:
-            self._complete(job, result.result if isinstance(result, TaskResult) else result)
-            return
-        error = Retry(reason=str(failure.error)) if failure.retryable else PermanentError(failure.error)
-        self._fail(job, error, max_retries, failure.error_type or "TaskResult", None)
-
-    def _complete(self, job: Job, result: Any) -> None:
-        # Before anything is acknowledged: a result that can't be kept must not run the task again.
-        try:
-            result_json = _encode_result(result)
-        except Exception as error:  # an object's own methods may raise anything
-            message = (
-                f"Task result is not JSON: {_shown(error)}. The handler ran and is not run again; "
-                "return plain values (str, int, float, bool, None, list, dict)"
-            )
-            job.error = error
-            job.ending, job.report = Ending.BURY, encode_error(wall_clock.now(), type(error).__name__, message, None)
-            # The traceback would be of our encoder; the message says it all.
-            logger.error("task %s (%s) failed: %s", job.lease.id, job.name, message)  # noqa: TRY400
-            return
-        job.ending, job.report, job.result = Ending.COMPLETE, result_json, result
-
-    def _fail(self, job: Job, error: BaseException, max_retries: int, kind: str, trace: str | None) -> None:
-        if isinstance(error, CircuitOpenError):
-            # It was kept from a call that would have failed: no attempt to be counted.
-            reason = f"{error.circuit} is open, after {error.last_failure}"
-            job.ending, job.reason, job.report = Ending.HOLD, reason, b""
-            return
-        # It counts all the same: it did run, and a service that does not answer may be its doing.
-        self._readiness.doubt(job.handler)
-        message = f"Task execution failed: {_shown(error)}"
-        job.error = error
-        job.report = encode_error(wall_clock.now(), kind, message, trace)
-        attempt = job.lease.retry_count + 1
-        delay_s = self._judge.wait_s(job.lease, job.handler.policy, error, max_retries)
-        shown = trace or message
-        if delay_s is None:
-            job.ending = Ending.BURY
-            logger.error("task %s (%s) failed for good, attempt %d:\n%s", job.lease.id, job.name, attempt, shown)
-            return
-        job.ending, job.delay_ms = Ending.RETRY, round(delay_s * 1000)
-        logger.warning(
-            "task %s (%s) failed, attempt %d of %d, again in %g s:\n%s",
-            job.lease.id,
-            job.name,
-            attempt,
-            max_retries + 1,
-            delay_s,
-            shown,
-        )
 
 
 async def awaited(job: Job, seat: Seat, call: Callable[[Any], Any], fields: dict[str, Any]) -> Any:
@@ -376,15 +257,6 @@ def _set_limit(job: Job, fields: dict[str, Any]) -> None:
         job.lease.ends_at = time.time() + limit_s
 
 
-def stumble(job: Job, error: Exception) -> None:
-    """Bury a job for an error that is neither its handler's nor ours to foresee."""
-    # A body that can't be read, a log handler that raises: not worth a place to run.
-    logger.error("task %s (%s) can't be dealt with", job.lease.id, job.name, exc_info=error)
-    if job.ending is None:
-        message = f"The worker can't deal with the task: {_shown(error)}"
-        job.ending, job.report = Ending.BURY, encode_error(wall_clock.now(), type(error).__name__, message, None)
-
-
 def _stand_in(job: Job) -> Job:
     """Return a job to report in the place of one whose handler still runs, and still writes."""
     other = Job(job.lease, is_marked=True)
@@ -409,34 +281,3 @@ def forget(job: Job) -> None:
 def _with_arguments(function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Callable[..., Any]:
     """Return *function* as one that takes a payload, so that those which do are called as they are."""
     return lambda _payload: function(*args, **kwargs)
-
-
-def time_limit_s(fields: dict[str, Any], policy: Policy) -> float | None:
-    """Return the time limit of a task in seconds: its own, else that of its handler."""
-    limit_ms = fields.get("t")
-    return policy.timeout if limit_ms is None else float(limit_ms) / 1000
-
-
-def told(error: BaseException) -> str:
-    """Return the traceback from the handler on: the frames that led there are of no use to its author."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename in ON_THE_WAY:
-        trace = trace.tb_next
-    whole = traceback.TracebackException(type(error), error, trace)
-    if whole.stack and whole.stack[-1].filename == seat.__file__:
-        del whole.stack[-1]  # where an interruption arrived
-    return "".join(whole.format())
-
-
-def _encode_result(result: Any) -> bytes:
-    result_json = to_json(result)
-    if len(result_json) > MAX_RESULT_BYTES:
-        raise ValueError(f"it is {len(result_json):,} bytes, at most {MAX_RESULT_BYTES:,} are kept")
-    return result_json
-
-
-def _shown(error: BaseException) -> str:
-    try:
-        return str(error) or repr(error)
-    except Exception:
-        return "(an error that can't be shown)"

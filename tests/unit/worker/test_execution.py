@@ -17,7 +17,7 @@ from singleton_service.background.task_queue.codec import decode_task, encode_bo
 from singleton_service.background.task_queue.handlers import Handler
 from singleton_service.background.task_queue.lease import Lease
 from singleton_service.background.task_queue.policy import Policy
-from singleton_service.background.worker import execution
+from singleton_service.background.worker import endings
 from singleton_service.background.worker.execution import Execution
 from singleton_service.background.worker.job import Ending, Job
 from singleton_service.background.worker.loop import HandlerLoop
@@ -457,7 +457,7 @@ def test_a_result_that_is_not_json_fails_the_task_for_good_and_is_not_run_again(
 
 
 def test_a_result_may_be_as_large_as_is_kept(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execution, "MAX_RESULT_BYTES", 1000)
+    monkeypatch.setattr(endings, "MAX_RESULT_BYTES", 1000)
     assert bench.run(lambda payload: "x" * 998).ending is Ending.COMPLETE
     job = bench.run(lambda payload: "x" * 999)
     assert job.ending is Ending.BURY

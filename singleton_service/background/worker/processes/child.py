@@ -15,8 +15,8 @@ import time
 from multiprocessing import util
 from typing import TYPE_CHECKING, Any
 
-from singleton_service.background.worker.execution import ON_THE_WAY
 from singleton_service.background.worker.registering import modules
+from singleton_service.background.worker.tracebacks import ON_THE_WAY
 
 from .frames import TELL_WHERE, Kind, Line
 from .logs import levels
