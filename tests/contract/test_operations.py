@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -126,6 +127,43 @@ def test_failed_tasks_are_retried_in_bulk(queue: Queue) -> None:
     assert queue.retry_failed(queue="low") == 0
     assert queue.retry_failed() == 1
     assert queue.get_queue_stats()["pending_tasks"] == 3
+
+
+def test_failed_tasks_are_deleted_in_bulk(queue: Queue) -> None:
+    queue.enqueue_many([TaskRequest(name, max_retries=0) for name in ("a", "a", "b")])
+    for _ in range(3):
+        queue.fail_task(take(queue), "no", retry=False)
+    pending = queue.enqueue_task("a")
+    assert queue.delete_failed(names=["a"]) == 2
+    assert queue.delete_failed(queue="low") == 0
+    assert queue.delete_failed() == 1
+    assert queue.delete_failed() == 0
+    assert [task.id for task in queue.list_tasks().tasks] == [pending]
+
+
+def test_what_failed_last_comes_first(queue: Queue) -> None:
+    assert queue.get_recent_failures() == []
+    names = ["default", "low", "default"]
+    failed = [queue.enqueue_task("x", max_retries=0, queue=name) for name in names]
+    for n, name in enumerate(names):
+        task = queue.get_next_task(timeout=5, queues=[name])
+        assert task is not None
+        queue.fail_task(task, f"error {n}", retry=False)
+        time.sleep(0.002)  # the server's clock counts ms
+    assert [task.id for task in queue.get_recent_failures()] == failed[::-1]
+    assert [task.error_message for task in queue.get_recent_failures(2)] == ["error 2", "error 1"]
+    assert [task.id for task in queue.get_recent_failures(queue="low")] == [failed[1]]
+    assert queue.retry_task(failed[2])
+    assert [task.id for task in queue.get_recent_failures()] == [failed[1], failed[0]]
+    with pytest.raises(ValueError, match="limit 0 is out of range: 1 to 1000"):
+        queue.get_recent_failures(0)
+
+
+def test_queues_are_listed_by_name(queue: Queue) -> None:
+    assert queue.list_queues() == []
+    for name in ("low", "critical", "low"):
+        queue.enqueue_task("x", queue=name)
+    assert queue.list_queues() == ["critical", "low"]
 
 
 def test_only_ended_tasks_are_deleted(queue: Queue) -> None:

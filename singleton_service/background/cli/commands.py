@@ -29,7 +29,46 @@ class Family(NamedTuple):
 
 
 SECTIONS: dict[str, dict[str, Verb | Family]] = {
-    "Services": {
+    "Tasks": {
+        "enqueue": Verb("enqueue:enqueue_command", "Put a task into the queue and print its id."),
+        "tasks": Family(
+            "List, follow, retry, cancel, delete and debug tasks.",
+            {
+                "list": Verb("tasks_look:list_command", "List tasks."),
+                "show": Verb("tasks_look:show_command", "Show all there is to know of a task."),
+                "watch": Verb("tasks_watch:watch_command", "Follow a task to its end, and print its result."),
+                "retry": Verb(
+                    "tasks_change:retry_command", "Put failed tasks back, with all their retries before them."
+                ),
+                "cancel": Verb(
+                    "tasks_change:cancel_command", "Cancel tasks, by id or all of a kind that have not started."
+                ),
+                "delete": Verb("tasks_change:delete_command", "Forget tasks that have ended, with their results."),
+            },
+        ),
+        "failed": Family(
+            "List, retry and delete tasks that failed for good.",
+            {
+                "list": Verb("failed:list_command", "List tasks that failed for good, the latest first."),
+                "retry": Verb("failed:retry_command", "Put failed tasks back, by id or all of a kind."),
+                "delete": Verb("failed:delete_command", "Forget failed tasks, by id or all of a kind."),
+            },
+        ),
+        "queues": Family(
+            "List, pause, resume and purge queues.",
+            {
+                "list": Verb("queues:list_command", "List queues and count what lies in them."),
+                "pause": Verb("queues:pause_command", "Hand out no more tasks of a queue."),
+                "resume": Verb("queues:resume_command", "Hand out tasks of a paused queue again."),
+                "purge": Verb("queues:purge_command", "Cancel everything in a queue that has not started."),
+            },
+        ),
+    },
+    "This project": {
+        "config": Family(
+            "Show the settings in force.",
+            {"show": Verb("config:show_command", "Print the settings and where each comes from.")},
+        ),
         "graph": Verb("graph:graph_command", "Print which services of a module need which."),
     },
 }

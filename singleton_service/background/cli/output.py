@@ -146,3 +146,20 @@ def _shown(table: Table, width: int) -> list[int]:
         if table.columns[n].may_go:
             shown.remove(n)
     return shown
+
+
+def write_pairs(pairs: Sequence[tuple[str, str, str]]) -> None:
+    """Print a line for each heading and its text; a terminal has the text in the third of them, a style."""
+    width = max(len(heading) for heading, _, _ in pairs)
+    if not is_terminal():
+        sys.stdout.writelines(f"{heading.ljust(width)}  {text}\n" for heading, text, _ in pairs)
+        return
+    from rich.table import Table as RichTable  # noqa: PLC0415 - as in terminal()
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    grid = RichTable.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="dim")
+    grid.add_column(overflow="fold")
+    for heading, text, style in pairs:
+        grid.add_row(heading, Text(text, style))
+    terminal().print(grid)

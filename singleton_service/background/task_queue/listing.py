@@ -103,8 +103,7 @@ def list_tasks(client: QueueClient, queues: Sequence[str], wanted: Wanted, limit
     Raises:
         ValueError: limit or cursor can't be used.
     """
-    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT:
-        raise ValueError(f"limit {limit!r} is out of range: 1 to {MAX_LIMIT}")
+    check_limit(limit)
     sources = _SOURCES[wanted.status]
     place = _queue_from(queues, "") if cursor is None else _Place.parse(cursor, len(sources))
     if place is not None and place.queue not in queues:
@@ -123,6 +122,26 @@ def list_tasks(client: QueueClient, queues: Sequence[str], wanted: Wanted, limit
         else:
             place = _queue_from(queues, place.queue + "\0")
     return TaskPage(found, None if place is None else str(place))
+
+
+def check_limit(limit: object) -> None:
+    """See that so many tasks may be asked for at once.
+
+    Raises:
+        ValueError: they may not.
+    """
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT:
+        raise ValueError(f"limit {limit!r} is out of range: 1 to {MAX_LIMIT}")
+
+
+def latest_failed(client: QueueClient, queues: Sequence[str], limit: int) -> list[Task]:
+    """Return the tasks of each queue that failed last, at most *limit* of each."""
+    latest = client.read([(b"ZRANGE", client.protocol(name).keys.key("dead"), 0, limit - 1, b"REV") for name in queues])
+    places = [(name, uid.decode()) for name, uids in zip(queues, latest, strict=True) for uid in uids]
+    replies = client.read([client.protocol(name).status([uid]) for name, uid in places])
+    found = [decode_task(name, uid, reply) for (name, uid), reply in zip(places, replies, strict=True)]
+    # One that was retried or forgotten meanwhile has not failed.
+    return [task for task in found if task is not None and task.status is TaskStatus.FAILED]
 
 
 def _queue_from(queues: Sequence[str], name: str) -> _Place | None:

@@ -78,6 +78,15 @@ class Managing(Opened):
 
     @classmethod
     @guarded
+    def delete_failed(cls, names: Iterable[str] | None = None, queue: str | None = None) -> int:
+        """Forget failed tasks, of these task names and this queue or all; return how many. They are gone for good."""
+        return sum(
+            cls._ask(name, lambda protocol, uids=uids: protocol.delete(uids)).count(b"1")  # type: ignore[misc]
+            for name, uids in cls._listed(TaskStatus.FAILED, names, queue)
+        )
+
+    @classmethod
+    @guarded
     def delete_task(cls, task_id: str) -> bool:
         """Forget a task that has ended, its result included; False when it has not, or nobody knows it."""
         parts = split_id(task_id)

@@ -107,6 +107,35 @@ class Reading(Following):
 
     @classmethod
     @guarded
+    def get_recent_failures(cls, limit: int = 10, queue: str | None = None) -> list[Task]:
+        """Return the tasks that failed last, over all queues or one, the latest first.
+
+        Args:
+            limit: how many, 1 to 1,000.
+            queue: only of this one.
+
+        Raises:
+            ValueError: limit or queue can't be used.
+            QueueUnavailableError: the server is not there.
+        """
+        client = cls._open_client()
+        listing.check_limit(limit)
+        queues = client.queues() if queue is None else [check_queue(queue)]
+        found = listing.latest_failed(client, queues, limit)
+        return sorted(found, key=lambda task: task.completed_at or task.created_at, reverse=True)[:limit]
+
+    @classmethod
+    @guarded
+    def list_queues(cls) -> list[str]:
+        """Return the names of all queues that were ever used, sorted.
+
+        Raises:
+            QueueUnavailableError: the server is not there.
+        """
+        return cls._open_client().queues()
+
+    @classmethod
+    @guarded
     def get_progress(cls, task_id: str) -> Progress | None:
         """Return what a task last reported; None when it reported nothing, has ended, or nobody knows it.
 
