@@ -133,7 +133,7 @@ class Record:
 class State:
     """Everything the container knows of this process."""
 
-    __slots__ = ("blocked", "overrides", "running", "started", "stopping")
+    __slots__ = ("blocked", "deferred", "overrides", "running", "started", "stopping")
 
     def __init__(self) -> None:
         self.overrides: dict[Service, Any] = {}  # see testing.override
@@ -144,6 +144,8 @@ class State:
         self.started: dict[Service, Record] = {}  # in order of completion
         self.running: dict[Service, Operation] = {}
         self.stopping: Operation | None = None
+        # Starts that somebody puts off until they can succeed, and how to give them up: every stop of theirs does.
+        self.deferred: dict[Service, Callable[[], object]] = {}
         # Event loops whose thread sits in a plain call, with what each of those calls waits for.
         self.blocked: dict[AbstractEventLoop, list[Operation]] = {}
 

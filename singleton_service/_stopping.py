@@ -22,7 +22,7 @@ from ._loops import (
 )
 from ._operations import Operation, Phase, Record, active, check_wait, find_wait, inside, lock, state, waiting
 from ._order import with_dependents
-from ._plan import needs
+from ._plan import full_order, needs
 from ._waiting import Wait, wait_awaiting, wait_here
 from .exceptions import ServiceShutdownError
 
@@ -41,6 +41,7 @@ __all__ = ["stop_async", "stop_here"]
 
 def stop_here(services: Sequence[Service] | None, timeout_s: float) -> None:
     """Stop *services* (None: all) and what depends on them, blocking this thread."""
+    _give_up_deferred(services)
     session = _Session(services, running_loop(), threading.get_ident())
     while (wait := session.next_wait()) is not None:
         with wait:
@@ -62,6 +63,7 @@ async def stop_async(services: Sequence[Service] | None, timeout_s: float) -> No
     import asyncio  # noqa: PLC0415 - there is a running loop, so it is loaded
 
     loop = asyncio.get_running_loop()
+    _give_up_deferred(services)
     session = _Session(services, None, 0)
     while (wait := session.next_wait()) is not None:
         with wait:
@@ -75,6 +77,16 @@ async def stop_async(services: Sequence[Service] | None, timeout_s: float) -> No
         session.end()
         await in_thread(lambda: close_background_loops(timeout_s))
     session.raise_errors()
+
+
+def _give_up_deferred(services: Sequence[Service] | None) -> None:
+    """Have nobody start later what is to be stopped now."""
+    with lock:
+        deferred = dict(state.deferred)
+    wanted = deferred if services is None else with_dependents(services, full_order(deferred), needs)
+    for service in wanted:
+        if service in deferred:
+            deferred[service]()
 
 
 class _Session:

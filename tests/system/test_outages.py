@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from singleton_service import stop
 from singleton_service.background.scheduler import SchedulerService
 from singleton_service.background.task_queue import QueueUnavailableError, TaskQueueService, TaskStatus
 from singleton_service.background.worker import WorkerService
@@ -172,10 +173,35 @@ def test_workers_and_a_scheduler_that_wait_for_one_server_warn_once(
     until(lambda: SchedulerService.get_scheduler_stats()["is_running"])
 
 
-def test_waiting_workers_can_be_stopped(server: RedisServer) -> None:
+def threads_waiting() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.endswith("-late-start")]
+
+
+@pytest.mark.parametrize(
+    "stop_them",
+    [
+        lambda: (WorkerService.stop_workers(), SchedulerService.stop_scheduler()),
+        stop,
+        lambda: stop(TaskQueueService),
+    ],
+    ids=["themselves", "all", "what they need"],
+)
+def test_what_waits_for_the_server_can_be_stopped(
+    server: RedisServer, until: Any, stop_them: Callable[[], object]
+) -> None:
+    TaskQueueService.register_handler("x", lambda payload: 1)
     WorkerService.start_workers(2)
-    assert WorkerService.stop_workers() == 0
-    assert not [thread for thread in threading.enumerate() if thread.name == "worker-late-start"]
+    SchedulerService.start_scheduler()
+    assert threads_waiting() == ["workers-late-start", "scheduler-late-start"]
+    stop_them()
+    until(lambda: not threads_waiting())
+    server.start()
+    task_id = TaskQueueService.enqueue_task("x")
+    assert WorkerService.get_worker_stats()["is_running"] is False
+    assert SchedulerService.get_scheduler_stats()["is_running"] is False
+    # And nothing stands in the way of a new start.
+    WorkerService.start_workers(1)
+    assert TaskQueueService.get_result(task_id, timeout=10) == 1
 
 
 @pytest.mark.parametrize("calls", [0, 1])

@@ -92,7 +92,7 @@ class SchedulerService(BaseService):
         """
         for handler in tuple(TaskQueueService._task_handlers.values()):
             check_declared(handler)
-        cls._late_start.begin(cls._make_ready, cls._go)
+        cls._late_start.begin(cls, cls._make_ready, cls._go)
 
     @classmethod
     @guarded

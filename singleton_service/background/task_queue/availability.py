@@ -10,6 +10,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, cast
 
 from singleton_service import guarded as container_guarded
+from singleton_service._operations import state
 from singleton_service.exceptions import ServiceInitializationError
 
 from .errors import QueueUnavailableError
@@ -17,6 +18,8 @@ from .outage import backoff_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+
+    from singleton_service import BaseService
 
 logger = logging.getLogger("singleton_service.task_queue")
 
@@ -81,10 +84,13 @@ class LateStart:
         self._cancelled = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def begin(self, make_ready: Callable[[], object], go: Callable[[], object]) -> None:
+    def begin(self, service: type[BaseService], make_ready: Callable[[], object], go: Callable[[], object]) -> None:
         """Get ready and go. When the server is away, say so once and go on trying in a thread of its own.
 
+        A `stop()` of the container that would stop *service*, were it up, cancels that.
+
         Args:
+            service: whose start it is.
             make_ready: starts the services that are needed; raises QueueUnavailableError while the server is away.
             go: quick, harmless when repeated, and never called once `cancel` has returned.
         """
@@ -101,10 +107,11 @@ class LateStart:
                 is_first = not any(other._is_waiting for other in self._all)
                 self._thread = threading.Thread(
                     target=self._keep_trying,
-                    args=(make_ready, go, cancelled),
+                    args=(service, make_ready, go, cancelled),
                     name=f"{self._what}-late-start",
                     daemon=True,
                 )
+                state.deferred[service] = service.shutdown
                 self._thread.start()
             if is_first:
                 logger.warning("%s The %s will start as soon as it is there.", error, self._what)
@@ -130,7 +137,11 @@ class LateStart:
                 go()
 
     def _keep_trying(
-        self, make_ready: Callable[[], object], go: Callable[[], object], cancelled: threading.Event
+        self,
+        service: type[BaseService],
+        make_ready: Callable[[], object],
+        go: Callable[[], object],
+        cancelled: threading.Event,
     ) -> None:
         failures = 0
         while not cancelled.wait(backoff_s(failures)):
@@ -143,5 +154,6 @@ class LateStart:
                 logger.exception("the %s can't be started", self._what)
                 return
             if not cancelled.is_set():
+                state.deferred.pop(service, None)
                 logger.info("The task queue's server is there: started the %s.", self._what)
             return

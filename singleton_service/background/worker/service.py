@@ -106,7 +106,7 @@ class WorkerService(BaseService):
         readiness = Readiness(HandlerLoop())
         try:
             cls._late_start.begin(
-                lambda: cls._make_ready(order.names, readiness), lambda: cls._go(num_workers, order, readiness)
+                cls, lambda: cls._make_ready(order.names, readiness), lambda: cls._go(num_workers, order, readiness)
             )
         except BaseException:
             if cls._crew is None:
