@@ -212,7 +212,7 @@ def test_elements_that_failed_go_by_the_policy_and_the_others_complete(
 
 
 def test_when_the_handler_raises_every_task_fails_by_its_own_policy(
-    queue: Queue, register: Callable[..., None]
+    queue: Queue, register: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail_first(payloads: Payloads) -> None:
         if all(each.attempt == 1 for each in current_batch()):
@@ -230,6 +230,8 @@ def test_when_the_handler_raises_every_task_fails_by_its_own_policy(
         assert error.traceback is not None
         assert "raise ConnectionError" in error.traceback
         assert "batch_execution.py" not in error.traceback
+    assert caplog.text.count("raise ConnectionError") == 1, "one traceback in the log, for it is one error"
+    assert caplog.text.count(f"as task {ids[0]}") == 1
 
 
 @pytest.mark.parametrize(

@@ -195,6 +195,7 @@ class BatchExecution(Execution):
         """Give each job its ending: its element of what the handler returned, or an error; *text* tells that of all."""
         if batch.is_abandoned:
             return  # to be reported by nobody
+        logged: Job | None = None
         for job, fields, outcome in zip(call.jobs, call.each, outcomes, strict=True):
             job.run_s = batch.run_s
             here = running_lease.set(job.lease)
@@ -206,7 +207,8 @@ class BatchExecution(Execution):
                         "task %s (%s) was cancelled in its batch; its result is dropped", job.lease.id, job.name
                     )
                 elif isinstance(outcome, BaseException):
-                    self._endings.failed(job, outcome, fields, text)
+                    self._endings.failed(job, outcome, fields, text, logged)
+                    logged = job if text is not None and logged is None else logged
                 else:
                     self._endings.returned(job, outcome, fields)
             except Exception as error:

@@ -46,8 +46,18 @@ class Endings:
         else:
             self._complete(job, result)
 
-    def failed(self, job: Job, error: BaseException, fields: dict[str, Any], text: str | None = None) -> None:
-        """The handler raised this; *text* is its traceback, where that has been written already."""
+    def failed(
+        self, job: Job, error: BaseException, fields: dict[str, Any], text: str | None = None, logged: Job | None = None
+    ) -> None:
+        """The handler raised this.
+
+        Args:
+            job: what it was called for.
+            error: what it raised.
+            fields: those of the task's body.
+            text: its traceback, where that has been written already.
+            logged: another job that failed by the same error, with which the log has the traceback.
+        """
         if job.is_abandoned:
             return  # to be reported by nobody
         if job.order in _GIVEN_BACK:
@@ -58,7 +68,7 @@ class Endings:
             text = told(error)
         if job.order is Order.TIME_LIMIT:
             error = TaskTimeoutError(time_limit_s(fields, job.handler.policy) or 0)
-        self._fail(job, error, fields["m"], type(error).__name__, text)
+        self._fail(job, error, fields["m"], type(error).__name__, text, logged)
 
     @staticmethod
     def refused(job: Job, error: Exception) -> None:
@@ -114,7 +124,15 @@ class Endings:
             return
         job.ending, job.report, job.result = Ending.COMPLETE, result_json, result
 
-    def _fail(self, job: Job, error: BaseException, max_retries: int, kind: str, trace: str | None) -> None:
+    def _fail(  # noqa: PLR0913 - what there is to say of one failure
+        self,
+        job: Job,
+        error: BaseException,
+        max_retries: int,
+        kind: str,
+        trace: str | None,
+        logged: Job | None = None,
+    ) -> None:
         if isinstance(error, CircuitOpenError):
             # It was kept from a call that would have failed: no attempt to be counted.
             reason = f"{error.circuit} is open, after {error.last_failure}"
@@ -127,7 +145,7 @@ class Endings:
         job.report = encode_error(wall_clock.now(), kind, message, trace)
         attempt = job.lease.retry_count + 1
         delay_s = self._judge.wait_s(job.lease, job.handler.policy, error, max_retries)
-        text = trace or message
+        text = f"as task {logged.lease.id}, with which it was done" if logged else trace or message
         if delay_s is None:
             job.ending = Ending.BURY
             logger.error("task %s (%s) failed for good, attempt %d:\n%s", job.lease.id, job.name, attempt, text)
