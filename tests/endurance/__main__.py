@@ -118,7 +118,10 @@ def main() -> int:
     parser.add_argument("--settled", type=int, default=50_000)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="endure-") as directory:
-        os.environ |= {"TASKS_DATA_DIR": directory, "TASKS_MAX_RESULTS": "1000", }
+        os.environ |= {
+            "TASKS_DATA_DIR": directory,
+            "TASKS_MAX_RESULTS": "1000",
+        }
         os.environ.pop("REDIS_URL", None)
         worker = subprocess.Popen([sys.executable, "-m", "tests.endurance.worker"], start_new_session=True)
         try:
