@@ -22,6 +22,7 @@ QUEUE = ENGINE | {EXPRESSIONS, "singleton_service.background.task_queue"}
 FASTAPI = QUEUE | {"singleton_service.background.worker", "singleton_service.background.scheduler"}
 MIGRATE = "singleton_service.background.migrate"
 CLI = "singleton_service.background.cli"
+DOCTOR = "singleton_service.background.doctor"
 DOORS = FASTAPI | {"singleton_service.background.fastapi"}
 ALLOWED: dict[str, set[str]] = {
     "singleton_service": set(),
@@ -34,13 +35,14 @@ ALLOWED: dict[str, set[str]] = {
     "singleton_service.background.scheduler": QUEUE,
     "singleton_service.background.fastapi": FASTAPI,
     MIGRATE: QUEUE,
-    CLI: FASTAPI,
+    DOCTOR: FASTAPI,
+    CLI: FASTAPI | {DOCTOR},
     # `python -m singleton_service`: nobody imports it.
     "singleton_service.__main__": {CLI},
     "services": DOORS,
     "examples": DOORS | {"services"},
     "benchmarks": DOORS | {"services"},
-    "tests": DOORS | {MIGRATE, CLI, "services", "examples", "benchmarks"},
+    "tests": DOORS | {MIGRATE, CLI, DOCTOR, "services", "examples", "benchmarks"},
 }
 WEB = {"fastapi", "starlette", "uvicorn"}
 # The container is standard library only, but for the page that pytest itself loads.

@@ -69,6 +69,8 @@ SECTIONS: dict[str, dict[str, Verb | Family]] = {
             "Show the settings in force.",
             {"show": Verb("config:show_command", "Print the settings and where each comes from.")},
         ),
+        "doctor": Verb("doctor:doctor_command", "Look for what keeps tasks from running, and say what to do about it."),
+        "health": Verb("health:health_command", "Tell whether the server answers and workers take tasks."),
         "graph": Verb("graph:graph_command", "Print which services of a module need which."),
     },
 }

@@ -10,10 +10,10 @@ from typing import Final
 
 from singleton_service.background.engine.errors import EngineError
 
-__all__ = ["USERS_LOCK", "prepare_data_dir", "socket_path_for"]
+__all__ = ["SOCKET", "USERS_LOCK", "prepare_data_dir", "socket_path_for"]
 
 USERS_LOCK: Final = "users.lock"
-_SOCKET: Final = "server.sock"
+SOCKET: Final = "server.sock"
 # The kernel's limit is 108 bytes on Linux and 104 on macOS, its own zero byte included.
 _SOCKET_PATH_LIMIT: Final = 100
 _OTHER_DIR: Final = "Set TASKS_DATA_DIR to a directory of your own, or REDIS_URL to a running server."
@@ -49,7 +49,7 @@ def socket_path_for(data_dir: Path) -> Path:
     Raises:
         EngineError: The directory in /tmp is another user's or open to others.
     """
-    inside = data_dir / _SOCKET
+    inside = data_dir / SOCKET
     if len(os.fsencode(inside)) < _SOCKET_PATH_LIMIT:
         return inside
     runtime_dir = Path(f"/tmp/singleton-service-{os.geteuid()}")  # noqa: S108  private: its owner and mode are checked

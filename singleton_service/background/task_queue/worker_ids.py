@@ -33,6 +33,12 @@ def new_worker_id() -> str:
 os.register_at_fork(after_in_child=LISTENERS.clear)
 
 
+def this_host() -> str:
+    """Return this machine's name as worker ids have it."""
+    # It becomes part of a key and of "fence|worker": only characters that mean nothing there.
+    return re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname()) or "host"
+
+
 def read_worker_id(worker_id: str) -> tuple[str, int, datetime | None]:
     """Return host, pid, and when its services started by its own clock; None where a version before wrote the name."""
     host, pid, tail = worker_id.rsplit(":", 2)
