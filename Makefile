@@ -60,8 +60,9 @@ faults: $(FULL) ## Do all harm there is at full size, and write docs/explanation
 mutants: $(FULL) ## Take each safeguard out of a copy, and see that the tests notice
 	@$(BIN)/python -m tests.faults.mutants $(ARGS)
 
-soak: $(FULL) ## Play SEEDS (10,000) simulated seeds, do a million tasks, then random harm for SOAK seconds (600)
+soak: $(FULL) ## Play SEEDS (10,000) simulations, thirty years of schedules, a million tasks, SOAK (600) s of harm
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(SEED)
+	@$(BIN)/python -m tests.clocks --seed $(SEED)
 	@$(BIN)/python -m tests.endurance
 	@$(BIN)/python -m tests.faults soak --full --soak-seconds $(SOAK) --seed $(SEED) $(ARGS)
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from cronsim import CronSim, CronSimError
 
 from .cron import Cron
 from .errors import INVALID, ExpressionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +56,13 @@ def looks_like_cron(text: str) -> bool:
     return text[:1] in set("*?@0123456789")
 
 
-def parse_cron(text: str, timezone: str, instead: str | None = None) -> Cron:
+def parse_cron(text: str, timezone: str, in_words: Callable[[str], str | None]) -> Cron:
     """Return when a cron expression fires; *text* has single spaces.
 
     Args:
         text: five fields or a nickname.
         timezone: whose clock it goes by.
-        instead: what to propose when it has not five fields.
+        in_words: finds what to propose when it has not five fields.
 
     Raises:
         ExpressionError: it has not five fields, one of them can't be used, or it would never fire; it points at the
@@ -68,7 +72,7 @@ def parse_cron(text: str, timezone: str, instead: str | None = None) -> Cron:
         return Cron(text=_nicknamed(text), timezone=timezone)
     words = text.split(" ")
     if len(words) != len(_FIELDS):
-        raise _miscounted(text, words, instead)
+        raise _miscounted(text, words, in_words(text))
     start = 0
     for place, word in enumerate(words):
         for term in word.split(","):

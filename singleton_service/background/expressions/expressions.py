@@ -42,7 +42,7 @@ def parse(expression: object, timezone: str = "UTC") -> Recurrence:
         start, rule = text[:MAX_CHARS], f"An expression has at most {MAX_CHARS} characters"
         raise ExpressionError(UNSUPPORTED, f"{start}…", MAX_CHARS, MAX_CHARS + 1, rule, ANYTHING)
     if looks_like_cron(text):
-        return parse_cron(text, timezone, _in_words(text))
+        return parse_cron(text, timezone, _in_words)
     return parse_words(text, timezone)
 
 

@@ -12,7 +12,6 @@ _NO_NAMES = ("localtime", "posixrules", "Factory")
 _LONGEST = 100
 
 
-@functools.cache  # zones are few; zoneinfo itself keeps only eight of them
 def find_zone(name: str) -> tzinfo:
     """Return a time zone by its IANA name, such as "Europe/Berlin".
 
@@ -24,6 +23,11 @@ def find_zone(name: str) -> tzinfo:
         raise TypeError(f"timezone {name!r} is of type {type(name).__name__}, it must be a name: 'Europe/Berlin'")
     if name == "UTC":
         return UTC  # there without a database, too
+    return _read(name)
+
+
+@functools.cache  # zones are few; zoneinfo itself keeps only eight of them
+def _read(name: str) -> tzinfo:
     if name not in _NO_NAMES and not name.startswith(("right/", "posix/")) and len(name) <= _LONGEST:
         try:
             return zoneinfo.ZoneInfo(name)
