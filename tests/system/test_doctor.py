@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,11 @@ from singleton_service.background.doctor import Finding, Verdict, examine
 from singleton_service.background.task_queue import TaskQueueService, TaskRequest
 from singleton_service.background.task_queue.worker_ids import this_host
 from singleton_service.background.worker import WorkerService
+from singleton_service.background.worker.crew import Crew
 
 if TYPE_CHECKING:
+    import pytest
+
     from tests.conftest import Surroundings
     from tests.faults.servers import PlainServer
 
@@ -133,6 +137,34 @@ def test_what_a_dead_worker_held_is_found_where_nobody_hands_it_on(queue: Queue,
     workers.start(threads=1)
     until(lambda: verdict_of("leases") is OK)
     until(lambda: workers.count("end"))
+
+
+def test_a_coroutine_that_blocked_the_event_loop_is_found_with_its_line(
+    queue: Queue, until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def crunch(payload: dict[str, Any]) -> None:
+        time.sleep(0.5)  # noqa: ASYNC251 - what it should not do
+
+    monkeypatch.setenv("TASKS_BLOCKED_LOOP_SECONDS", "0.1")
+    queue.register_handler("crunch", crunch)
+    queue.enqueue_task("crunch")
+    WorkerService.start_workers(1)
+    until(lambda: verdict_of("event loop") is WARNING)
+    said = found("event loop").finding
+    assert "(crunch)" in said
+    assert "test_doctor.py, line " in said
+
+
+def test_a_worker_that_lives_and_fetches_nothing_is_found_until_it_moves(
+    queue: Queue, until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TASKS_STALL_SECONDS", "0.2")
+    WorkerService.start_workers(1)
+    with monkeypatch.context() as standing:
+        standing.setattr(Crew, "rounds", 0)
+        until(lambda: verdict_of("fetching") is PROBLEM)
+        assert f":{os.getpid()}:" in found("fetching").finding
+    until(lambda: verdict_of("fetching") is OK)
 
 
 def test_a_queue_of_a_newer_version_is_found(queue: Queue) -> None:

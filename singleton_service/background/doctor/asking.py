@@ -19,6 +19,7 @@ from singleton_service.background.task_queue import (
     listing,
 )
 from singleton_service.background.task_queue.client import connect
+from singleton_service.background.worker.notes import read_notes
 
 from .facts import DirectoryFacts, Facts, QueueFacts, ServerFacts, TaskFacts
 
@@ -47,12 +48,13 @@ def gather(settings: Settings) -> Facts:
         server = ask_server(client)
         queues = tuple(ask_queue(client, name) for name in client.queues())
         tasks = _ask_tasks(client, [queue.name for queue in queues])
+        troubles = read_notes(client, sorted({worker for queue in queues for worker in queue.workers}))
     except QueueUnavailableError as error:
         what = f"{error.url} is not available: {error.reason}"
         return Facts(settings, directory, unreachable=(what, error.advice))
     finally:
         client.close()
-    return Facts(settings, directory, server, queues, tasks)
+    return Facts(settings, directory, server, queues, tasks, troubles)
 
 
 def ask_server(client: QueueClient) -> ServerFacts:

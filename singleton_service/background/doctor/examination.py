@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from singleton_service.background.config import ConfigService
 
-from . import queue_checks, server_checks
+from . import queue_checks, server_checks, worker_checks
 from .asking import gather
 from .finding import problem
 from .place_checks import check_directory, check_neighbours
@@ -35,6 +35,7 @@ _QUEUES = (
     queue_checks.check_held,
     queue_checks.check_leases,
 )
+_TROUBLES = (worker_checks.check_fetching, worker_checks.check_event_loop)
 _TASKS = (queue_checks.check_running, queue_checks.check_failed)
 
 
@@ -61,6 +62,7 @@ def findings_of(facts: Facts) -> list[Finding]:
     if facts.server is not None:
         found += [check(facts.server) for check in _SERVER]
     found += [check(facts.queues) for check in _QUEUES]
+    found += [check(facts.troubles) for check in _TROUBLES]
     if facts.tasks is not None:
         found += [check(facts.tasks) for check in _TASKS]
     neighbours = check_neighbours(facts)

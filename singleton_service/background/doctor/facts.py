@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ class Facts:
     """All there is to look at; what could not be asked is None.
 
     Attributes:
+        troubles: worker that lives -> kind -> what it wrote down of its own troubles in the last hour.
         unreachable: why there is no server, and what to do about it.
     """
 
@@ -128,4 +129,5 @@ class Facts:
     server: ServerFacts | None = None
     queues: tuple[QueueFacts, ...] = ()
     tasks: TaskFacts | None = None
+    troubles: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     unreachable: tuple[str, str] | None = None

@@ -49,7 +49,7 @@ class Crew:
         self.order = order
         self.is_stopping = False
         self.gone = threading.Event()
-        self._client = client
+        self.client = client
         settings = client.settings
         self.patience_s = settings.shutdown_seconds
         self._readiness = readiness
@@ -124,9 +124,14 @@ class Crew:
         self._dispatcher.ring()
 
     @property
+    def last_block(self) -> str:
+        """Who blocked the event loop last; "" when nobody was seen to."""
+        return self._readiness.loop.watch.last_block
+
+    @property
     def outage(self) -> QueueUnavailableError | None:
         """Why the server was found away last; None while it answers."""
-        return self._client.outage.error
+        return self.client.outage.error
 
     def has_work(self) -> bool:
         """Ask the server whether something runs, here or elsewhere, or could start now in the queues of this crew.
@@ -134,8 +139,8 @@ class Crew:
         Raises:
             QueueUnavailableError: it is not there.
         """
-        protocols = [self._client.protocol(queue) for queue in self.order.names]
-        replies = self._client.read([protocol.stats() for protocol in protocols])
+        protocols = [self.client.protocol(queue) for queue in self.order.names]
+        replies = self.client.read([protocol.stats() for protocol in protocols])
         counted = [protocol.counted(reply) for protocol, reply in zip(protocols, replies, strict=True)]
         return self.busy > 0 or any(map(_has_work, counted))
 

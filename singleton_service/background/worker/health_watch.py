@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from singleton_service._signals import leave_signals_to_the_main_thread
 
 from .health import Health, HealthProbeError
+from .notes import BLOCKED, STANDS_STILL, NotePad
 from .standstill import Standstill
 from .systemd import notify
 
@@ -60,6 +61,7 @@ class HealthWatch:
         self._standstill = Standstill(self._look_every_s)
         self._crew: Crew | None = None
         self.is_stopping = False
+        self._notes: NotePad | None = None
         self._stopping = threading.Lock()
         self._stopped = threading.Event()
         self._file = settings.health_file
@@ -76,6 +78,7 @@ class HealthWatch:
 
     def follow(self, crew: Crew) -> None:
         """Look at these workers from now on: they have started."""
+        self._notes = NotePad(crew.client)
         self._crew = crew
         self._tell_systemd("READY=1", "STATUS=takes tasks")
 
@@ -91,6 +94,8 @@ class HealthWatch:
                 return
             self._stopped.set()
             self._thread.join()
+            if self._notes is not None:
+                self._notes.close()
             if self._page is not None:
                 self._page.stop()
             if self._file is not None:
@@ -121,6 +126,14 @@ class HealthWatch:
                     self._write_file(self._file)
             elif self._standstill.seconds > 2 * self._stall_s and self.is_standalone:
                 end_process(self._standstill.seconds)
+            if self._notes is not None:
+                self._notes.keep(self._troubles())
+
+    def _troubles(self) -> dict[str, str]:
+        health, crew = self.health(), self._crew
+        blocked = "" if crew is None else crew.last_block
+        troubles = {BLOCKED: blocked, STANDS_STILL: "" if health.is_live else "its fetch loop stands still"}
+        return {kind: trouble for kind, trouble in troubles.items() if trouble}
 
     def _has_moved(self) -> bool:
         crew = self._crew

@@ -42,11 +42,13 @@ class LoopWatch:
     Attributes:
         blocked_s: after how many seconds without an answer the loop is blocked.
         running: the handlers' asyncio tasks and their jobs. Changed on the loop, read anywhere.
+        last_block: what it reported last, in one line; "" as long as nothing was.
     """
 
     def __init__(self) -> None:
         self.blocked_s = 1.0
         self.running: Tasks = {}
+        self.last_block = ""
         self._changed = threading.Condition()
         self._is_awake = False
         self._is_stopping = False
@@ -122,14 +124,17 @@ class LoopWatch:
         if answer.is_set() or not stack:
             return  # it went on just now, and what was seen need not have been the cause
         others = len(running) - (task in running)
-        place = _place_in(stack)
+        name, place = _name_of(task, running, stack), _place_in(stack)
+        where = f"at {place.filename}, line {place.lineno}"
+        blocked_s = time.monotonic() - asked_at
+        self.last_block = f"{name} blocked the event loop for {blocked_s:.1f} s {where}"
         logger.warning(
             "%s blocks the event loop at %s, line %s, for %.1f s now; %d other coroutines wait for it. Await what "
             "takes long, or have it done by asyncio.to_thread() or a plain function:\n%s",
-            _name_of(task, running, stack),
+            name,
             place.filename,
             place.lineno,
-            time.monotonic() - asked_at,
+            blocked_s,
             others,
             "".join(traceback.format_list(stack)),
         )
@@ -137,6 +142,7 @@ class LoopWatch:
         if self._is_stopping:
             return
         blocked_s = time.monotonic() - asked_at
+        self.last_block = f"{name} blocked the event loop for {blocked_s:.1f} s {where}"
         logger.warning("the event loop goes on, after %.1f s; so do %d other coroutines", blocked_s, others)
 
     def _stack(self) -> list[traceback.FrameSummary]:

@@ -10,13 +10,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from singleton_service.background.config import Settings
-from singleton_service.background.doctor import Finding, Verdict, findings_of, place_checks, queue_checks, worst
+from singleton_service.background.doctor import (
+    Finding,
+    Verdict,
+    findings_of,
+    place_checks,
+    queue_checks,
+    worker_checks,
+    worst,
+)
 from singleton_service.background.doctor import server_checks as checks
 from singleton_service.background.doctor.facts import DirectoryFacts, Facts, QueueFacts, ServerFacts, TaskFacts
 from singleton_service.background.doctor.words import several, size, span
 from singleton_service.background.task_queue import Task, TaskError, TaskStatus
 from singleton_service.background.task_queue.codec import NEWER_VERSION
 from singleton_service.background.task_queue.protocol import PROTOCOL_VERSION
+from singleton_service.background.worker.notes import BLOCKED, STANDS_STILL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -156,6 +165,10 @@ def directory(**known: Any) -> DirectoryFacts:
             WARNING,
             "without a time limit: 1 x crawl",
         ),
+        (worker_checks.check_fetching, {}, OK, "no worker stands still"),
+        (worker_checks.check_fetching, {"a:1:x": {STANDS_STILL: "it stands"}}, PROBLEM, "a:1:x: it stands"),
+        (worker_checks.check_event_loop, {"a:1:x": {STANDS_STILL: "it stands"}}, OK, "no coroutine"),
+        (worker_checks.check_event_loop, {"a:1:x": {BLOCKED: "f blocked it"}}, WARNING, "a:1:x: f blocked it"),
         (place_checks.check_directory, directory(), OK, "/data: 50.0 GB free"),
         (place_checks.check_directory, directory(owner=0), PROBLEM, "belongs to user 0, this program runs as user"),
         (place_checks.check_directory, directory(is_writable=False), PROBLEM, "can't be written to by user 1000"),
