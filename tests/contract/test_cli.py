@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +17,10 @@ from singleton_service.background.worker import WorkerService
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from tests.conftest import Surroundings
+
+ROOT = Path(__file__).parents[2]
 
 Queue = type[TaskQueueService]
 
@@ -353,3 +360,40 @@ def test_who_waits_gets_the_result_and_the_exit_code(queue: Queue, call: Any, as
     assert code == 1
     assert out == "pending\n"
     assert "has not ended within 0.2 s\n  why: it is pending" in err
+
+
+def test_status_is_all_at_a_glance(queue: Queue, ask: Any, call: Any) -> None:
+    code, out, _ = call("status")
+    assert code == 0
+    assert "Queues\nnone yet: they come with their first task\n" in out
+    assert "Workers\nnone: tasks wait until one is started\n" in out
+    assert out.endswith("Failed lately\nnone\n")
+    (failed,) = fail(queue, "mail")
+    queue.enqueue_task("mail", queue="low")
+    told = ask("status")
+    assert (told["namespace"], [each["name"] for each in told["queues"]]) == (
+        os.environ["TASKS_NAMESPACE"],
+        ["default", "low"],
+    )
+    assert [(each["id"], each["errors"][0]["message"]) for each in told["failures"]] == [(failed, "no such address")]
+    assert set(told["last_minute"]) >= {"enqueued", "completed", "failed", "retried", "per_second"}
+    assert told["workers"] == []
+    lines = call("status")[1].splitlines()
+    assert any(line.split() == ["low", "1", *["0"] * 6, "-"] for line in lines)
+    assert any(line.startswith(f"{failed}  mail  ") for line in lines)
+
+
+@pytest.mark.usefixtures("queue")
+def test_status_names_who_works(surroundings: Surroundings) -> None:
+    environment = {**surroundings.environment, "PYTHONPATH": str(ROOT)}
+    WorkerService.start_workers(2, queues=["low"])
+    done = subprocess.run(
+        [sys.executable, "-m", "singleton_service", "status", "--json"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=30,
+        check=True,
+    )
+    (worker,) = json.loads(done.stdout)["workers"]
+    assert (worker["pid"], worker["queues"], worker["running"]) == (os.getpid(), ["low"], 0)

@@ -30,6 +30,7 @@ class Family(NamedTuple):
 
 SECTIONS: dict[str, dict[str, Verb | Family]] = {
     "Tasks": {
+        "status": Verb("status:status_command", "Show queues, workers and what failed lately."),
         "enqueue": Verb("enqueue:enqueue_command", "Put a task into the queue and print its id."),
         "tasks": Family(
             "List, follow, retry, cancel, delete and debug tasks.",
@@ -43,6 +44,7 @@ SECTIONS: dict[str, dict[str, Verb | Family]] = {
                 "cancel": Verb(
                     "tasks_change:cancel_command", "Cancel tasks, by id or all of a kind that have not started."
                 ),
+                "debug": Verb("tasks_debug:debug_command", "Run a task that has ended again, here, under pdb."),
                 "delete": Verb("tasks_change:delete_command", "Forget tasks that have ended, with their results."),
             },
         ),

@@ -38,7 +38,7 @@ def show_command(*, changed: bool, as_json: bool) -> None:
         write_json({"settings": shown, "data_dir": None if settings.redis_url else str(settings.resolved_data_dir())})
         return
     if shown:
-        table = Table([Column("variable", is_whole=True), Column("value"), Column("from")])
+        table = Table([Column("variable"), Column("value"), Column("from", is_prose=True)])
         for each in shown:
             style = "dim" if each["from"] == "default" else "bold"
             table.add(

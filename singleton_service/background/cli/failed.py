@@ -35,7 +35,7 @@ _all_option = click.option("--all", "everything", is_flag=True, help="All that h
 
 def failures_table(tasks: Iterable[Task]) -> Table:
     """Return failed tasks as a table, a row each."""
-    table = Table([Column("id", is_whole=True), Column("name"), Column("failed", is_number=True), Column("error")])
+    table = Table([Column("id"), Column("name"), Column("failed", is_number=True), Column("error", is_prose=True)])
     for task in tasks:
         table.add(task.id, task.name, relative(task.completed_at or task.created_at), note_of(task))
     return table

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rich.console import Console
-    from rich.table import Table as RichTable
+    from rich.text import Text
+
+_GAP = "  "
+# Prose in a column narrower than this is better off on a line of its own.
+_LEAST_PROSE = 30
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -37,13 +41,13 @@ class Column:
         name: its heading.
         is_number: whether it is set to the right.
         may_go: whether a narrow terminal does without it; those further right go first.
-        is_whole: whether a terminal never breaks it: what somebody copies.
+        is_prose: whether a terminal may cut it off, and set it below its row where there is little room. The last one.
     """
 
     name: str
     is_number: bool = False
     may_go: bool = False
-    is_whole: bool = False
+    is_prose: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,7 @@ def note(text: str) -> None:
 
 
 def write_table(table: Table) -> None:
-    """Print a table: as rich draws it on a terminal, else as plain lines."""
+    """Print a table: in colours and as wide as the terminal is, or as plain lines."""
     if is_terminal():
         console = terminal()
         console.print(drawn(table, console.width))
@@ -104,48 +108,61 @@ def write_table(table: Table) -> None:
 
 def plain_lines(table: Table) -> Iterator[str]:
     """Yield the heading and the rows, one line each whatever is in them."""
-    lines = [[column.name.upper() for column in table.columns]]
-    lines += [[" ".join(cell.text.split()) or "-" for cell in row] for row in table.rows]
-    widths = [max(len(line[n]) for line in lines) for n in range(len(table.columns))]
-    for line in lines:
-        cells = [
-            text.rjust(width) if column.is_number else text.ljust(width)
-            for text, width, column in zip(line, widths, table.columns, strict=True)
-        ]
-        yield "  ".join(cells).rstrip()
+    rows = [[Cell(column.name.upper()) for column in table.columns]]
+    rows += [[Cell(" ".join(cell.text.split()) or "-") for cell in row] for row in table.rows]
+    widths = _widths(rows)
+    for row in rows:
+        yield _GAP.join(map(_set, row, widths, table.columns)).rstrip()
 
 
-def drawn(table: Table, width: int) -> RichTable:
-    """Return a table as rich draws it in *width* columns: what may go goes if it is too narrow for all."""
-    from rich.table import Table as RichTable  # noqa: PLC0415 - as in terminal()
-    from rich.text import Text  # noqa: PLC0415 - as above
+def drawn(table: Table, width: int) -> Text:
+    """Return a table as a terminal of this width shows it, no row wider: what may go, goes; prose is cut off."""
+    from rich.text import Text  # noqa: PLC0415 - as in terminal()
 
-    shown = _shown(table, width)
-    made = RichTable(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for n in shown:
-        column = table.columns[n]
-        made.add_column(
-            column.name,
-            justify="right" if column.is_number else "left",
-            no_wrap=column.is_whole or column.is_number,
-            overflow="fold" if column.is_whole else "ellipsis",
-        )
-    for row in table.rows:
-        made.add_row(*(Text(row[n].text, row[n].style) for n in shown))
-    return made
-
-
-def _shown(table: Table, width: int) -> list[int]:
-    shown = list(range(len(table.columns)))
-    widths = [
-        max(map(len, [column.name, *(row[n].text for row in table.rows)])) for n, column in enumerate(table.columns)
-    ]
-    for n in reversed(range(len(table.columns))):
-        if sum(min(widths[each], 40) + 2 for each in shown) <= width + 2:
+    columns = list(table.columns)
+    rows = [[Cell(column.name, "bold") for column in columns], *table.rows]
+    prose = columns[-1].is_prose
+    for n in reversed(range(len(columns))):
+        if _full_width(rows, prose=prose) <= width:
             break
-        if table.columns[n].may_go:
-            shown.remove(n)
+        if columns[n].may_go:
+            del columns[n]
+            rows = [[*row[:n], *row[n + 1 :]] for row in rows]
+    room = width - _full_width([row[: len(columns) - prose] for row in rows], prose=False) - len(_GAP)
+    is_below = prose and room < _LEAST_PROSE
+    widths = _widths(rows)
+    shown = Text(no_wrap=True, overflow="ellipsis")
+    for number, row in enumerate(rows):
+        for n, (cell, cell_width, column) in enumerate(zip(row, widths, columns, strict=True)):
+            if column.is_prose and is_below:
+                if number and cell.text:
+                    shown.append(f"\n{_GAP}{_cut(cell.text, width - len(_GAP))}", cell.style or "dim")
+            else:
+                text = _cut(cell.text, room) if column.is_prose else _set(cell, cell_width, column)
+                shown.append(f"{_GAP if n else ''}{text}", cell.style)
+        shown.append("\n")
+    shown.right_crop(1)
     return shown
+
+
+def _widths(rows: Sequence[Sequence[Cell]]) -> list[int]:
+    return [max(len(cell.text) for cell in column) for column in zip(*rows, strict=True)]
+
+
+def _full_width(rows: Sequence[Sequence[Cell]], *, prose: bool) -> int:
+    """Return how wide rows are; of prose, as much as is worth showing."""
+    widths = _widths(rows)
+    if prose:
+        widths[-1] = min(widths[-1], _LEAST_PROSE)
+    return sum(widths) + len(_GAP) * (len(widths) - 1)
+
+
+def _set(cell: Cell, width: int, column: Column) -> str:
+    return cell.text.rjust(width) if column.is_number else cell.text.ljust(width)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def write_pairs(pairs: Sequence[tuple[str, str, str]]) -> None:

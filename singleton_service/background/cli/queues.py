@@ -36,7 +36,7 @@ def queue_states() -> list[dict[str, Any]]:
 def queues_table(states: list[dict[str, Any]]) -> Table:
     """Return queues as a table, a row each."""
     numbers = [Column(name, is_number=True, may_go=name in {"held", "completed"}) for name in _COUNTS]
-    table = Table([Column("queue", is_whole=True), *numbers, Column("state")])
+    table = Table([Column("queue"), *numbers, Column("state")])
     for state in states:
         cells = [Cell(f"{state[key]}", _style(key, state[key])) for key in _COUNTS]
         table.add(state["name"], *cells, Cell("paused" if state["paused"] else "", "yellow"))

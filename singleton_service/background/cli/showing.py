@@ -24,6 +24,7 @@ STYLES = {
     TaskStatus.EXPIRED: "dim",
 }
 _NOTE_CHARS = 200
+_TENTHS_BELOW_S = 9.95
 _SPANS = ((86_400, "d"), (3600, "h"), (60, "m"))
 
 
@@ -48,7 +49,9 @@ def _plain(value: Any) -> Any:
 
 def tasks_table(tasks: Iterable[Task]) -> Table:
     """Return tasks as a table, a row each."""
-    table = Table([Column("id", is_whole=True), Column("status"), Column("name"), Column("age", True), Column("note")])
+    table = Table(
+        [Column("id"), Column("status"), Column("name"), Column("age", is_number=True), Column("note", is_prose=True)]
+    )
     for task in tasks:
         table.add(task.id, status_cell(task), task.name, span((now() - task.created_at).total_seconds()), note_of(task))
     return table
@@ -88,8 +91,10 @@ def now() -> datetime:
 
 def span(seconds: float) -> str:
     """Return a time in few letters: `250ms`, `12s`, `5m`, `3h`, `2d`."""
-    if 0 < seconds < 1:
+    if 0 < seconds < 0.9995:
         return f"{max(1, round(seconds * 1000))}ms"
+    if 0 < seconds < _TENTHS_BELOW_S:
+        return f"{seconds:.1f}".removesuffix(".0") + "s"
     whole = max(0, round(seconds))
     for size, unit in _SPANS:
         if whole >= size:

@@ -83,7 +83,8 @@ def show_command(task_id: str, *, as_json: bool) -> None:
     write_pairs(list(_told(task)))
     for number, error in enumerate(task.errors, start=1):
         write_line(f"\nattempt {number} failed {clock(error.when)}: {error.type}: {error.message}")
-        if error.traceback:
+        following = task.errors[number].traceback if number < len(task.errors) else None
+        if error.traceback and error.traceback != following:
             write_line(error.traceback.rstrip())
     if task.errors_left_out:
         write_line(f"\n{task.errors_left_out:,} failed attempts between the first and the latest are not kept")

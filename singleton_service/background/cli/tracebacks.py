@@ -5,6 +5,10 @@ from __future__ import annotations
 import sysconfig
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 _OURS = str(Path(__file__).parents[2])
 _NOT_THE_USERS = (_OURS, "<frozen", *{sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
@@ -15,6 +19,14 @@ def shortened(error: BaseException) -> str:
     told = traceback.TracebackException.from_exception(error)
     _shorten(told)
     return "".join(told.format()).rstrip("\n")
+
+
+def within_the_users(trace: TracebackType | None) -> TracebackType | None:
+    """Return the part of a traceback that begins with the user's first frame; all of it if there is none."""
+    found = trace
+    while found is not None and found.tb_frame.f_code.co_filename.startswith(_NOT_THE_USERS):
+        found = found.tb_next
+    return found or trace
 
 
 def _shorten(told: traceback.TracebackException | None) -> None:
