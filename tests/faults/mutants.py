@@ -18,6 +18,8 @@ from pathlib import Path
 _HOME = Path(os.path.abspath(__file__)).parents[2]  # noqa: PTH100 - a copy may consist of links
 _COPIED = ("singleton_service", "services", "tests", "pyproject.toml")
 _QUEUE = "singleton_service/background/task_queue"
+_CLOCK = "singleton_service/background/expressions/local_time.py"
+_CLOCK_TEST = "tests/clocks/test_clocks.py::test_runs_are_those_of_a_clock_that_is_looked_at_minute_by_minute"
 _SIDE_BY_SIDE = 2
 _LONGEST_S = 300
 
@@ -233,6 +235,30 @@ MUTANTS = (
         '""',
         "tests/scripts/test_reading.py::test_a_mark_is_its_makers_and_goes_with_the_last_of_them",
         "assert",
+    ),
+    Mutant(
+        "a time of day that was missing is due when the gap ends",
+        _CLOCK,
+        "return _jump(_read(wall, zone, fold=1), instant, zone)",
+        "return instant",
+        _CLOCK_TEST,
+        " 00:00:00+00:00",
+    ),
+    Mutant(
+        "a time of day that comes twice is due once",
+        _CLOCK,
+        "if (due := first_shown(wall, zone)) > now)",
+        "if (due := first_shown(wall, zone)))",
+        _CLOCK_TEST,
+        " 00:00:00+00:00",
+    ),
+    Mutant(
+        "what follows the clock is due again in an hour that comes twice",
+        _CLOCK,
+        "if len(passes) == 2 and not wall.fold:",
+        "if False:",
+        _CLOCK_TEST,
+        " 00:00:00+00:00",
     ),
 )
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 import zoneinfo
 from datetime import UTC, datetime
 from pathlib import Path
@@ -114,3 +115,17 @@ def test_new_rules_of_a_zone_hold_from_the_next_run_and_make_up_for_nothing(
         datetime(2024, 7, 2, 23, 30, tzinfo=UTC),
     ]
     assert daily.latest_at_or_before(noon) == datetime(2024, 6, 30, 23, 30, tzinfo=UTC)
+
+
+def test_the_zone_of_the_machine_means_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    since = datetime(2024, 3, 30, 12, tzinfo=UTC)
+    expressions = ("every 7 hours", "daily at 02:30", "every 2 weeks", "*/20 2 * * *")
+    runs = []
+    for machine in ("UTC", "Pacific/Apia", "America/New_York"):
+        monkeypatch.setenv("TZ", machine)
+        time.tzset()
+        runs.append([parse(each, "Europe/Berlin").next_runs(since, 4) for each in expressions])
+    monkeypatch.undo()
+    time.tzset()
+
+    assert runs[0] == runs[1] == runs[2]
