@@ -92,7 +92,7 @@ def test_nothing_a_handler_returns_or_raises_costs_the_worker_a_thread(queue: Qu
 def test_a_task_that_cannot_be_read_fails_and_costs_the_worker_no_thread(queue: Queue, until: Any) -> None:
     queue.get_queue_stats()
     client = queue._open_client()
-    too_deep = b"1103|x\n" + b'{"a":' * 5000 + b"0" + b"}" * 5000
+    too_deep = b"1103|x\n" + b'{"a":' * 200_000 + b"0" + b"}" * 200_000
     client.persist("default", client.protocol("default").enqueue([("=deep", b"0", too_deep)]))
     queue.register_handler("x", print)
     WorkerService.start_workers(1)
