@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _ALL: tuple[Scenario, ...] = (
     lost_workers.workers_killed,
+    lost_workers.supervised_workers_killed,
     lost_workers.workers_stopped,
     lost_workers.only_the_heartbeat_blocked,
     lost_workers.poison,

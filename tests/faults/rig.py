@@ -33,6 +33,7 @@ _HOME = Path(os.path.abspath(__file__)).parents[2]  # noqa: PTH100 - resolve() w
 REFUSED = "its outcome was refused"
 # Figures that the page of results sums up.
 READY_AGAIN = "ready again after s"
+RUNNING_AGAIN = "running again after s"
 LONGEST_STALL, FAULT_MEANWHILE, STALL_ALLOWED = "longest stall s", "fault meanwhile s", "stall allowed s"
 _BEATS_PER_LEASE = 5
 _DRAIN_S = 60.0
@@ -227,6 +228,22 @@ class Rig:
             started.append(self._start(who, "loop_worker" if loop else "worker", asdict(crew), via, skew_s))
         wait_for(lambda: {p.who for p in started} <= {e.who for e in self.journals.entries("up")}, "workers that serve")
         return started
+
+    def supervised(self, threads: int = 4) -> Program:
+        """Start a supervisor of four workers, and wait until they serve; each is known as `child-PID`."""
+        who = f"supervisor-{len(self._programs)}"
+        program = self._start(who, "supervised", asdict(Crew(str(self.journals.path(who)), threads)), None, 0)
+        wait_for(lambda: self.has_children(4), "workers that serve")
+        return program
+
+    def children(self) -> list[int]:
+        """Return the process ids of all workers that ever had a supervisor, in the order of their starts."""
+        ups = [entry.who.partition("-") for entry in self.journals.entries("up")]
+        return [int(pid) for kind, _, pid in ups if kind == "child"]
+
+    def has_children(self, number: int) -> bool:
+        """Whether so many of those have served."""
+        return len(self.children()) == number
 
     # What happens in it
 

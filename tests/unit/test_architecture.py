@@ -21,6 +21,7 @@ EXPRESSIONS = "singleton_service.background.expressions"
 QUEUE = ENGINE | {EXPRESSIONS, "singleton_service.background.task_queue"}
 FASTAPI = QUEUE | {"singleton_service.background.worker", "singleton_service.background.scheduler"}
 MIGRATE = "singleton_service.background.migrate"
+SUPERVISOR = "singleton_service.background.supervisor"
 CLI = "singleton_service.background.cli"
 DOCTOR = "singleton_service.background.doctor"
 DOORS = FASTAPI | {"singleton_service.background.fastapi"}
@@ -36,18 +37,19 @@ ALLOWED: dict[str, set[str]] = {
     "singleton_service.background.fastapi": FASTAPI,
     MIGRATE: QUEUE,
     DOCTOR: FASTAPI,
-    CLI: FASTAPI | {DOCTOR},
+    SUPERVISOR: FASTAPI,
+    CLI: FASTAPI | {DOCTOR, SUPERVISOR},
     # `python -m singleton_service`: nobody imports it.
     "singleton_service.__main__": {CLI},
     "services": DOORS,
     "examples": DOORS | {"services"},
     "benchmarks": DOORS | {"services"},
-    "tests": DOORS | {MIGRATE, CLI, DOCTOR, "services", "examples", "benchmarks"},
+    "tests": DOORS | {MIGRATE, SUPERVISOR, CLI, DOCTOR, "services", "examples", "benchmarks"},
 }
 WEB = {"fastapi", "starlette", "uvicorn"}
 # The container is standard library only, but for the page that pytest itself loads.
 LOADED_BY_THEIR_OWNER = {"singleton_service._pytest_plugin": "pytest"}
-MAY_KNOW_THE_WEB = {"singleton_service.background.fastapi", "services", "examples", "tests"}
+MAY_KNOW_THE_WEB = {"singleton_service.background.fastapi", CLI, "services", "examples", "tests"}
 
 
 def room_of(module: str) -> str | None:

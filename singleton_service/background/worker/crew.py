@@ -90,9 +90,9 @@ class Crew:
         self._readiness.close()
         return self._dispatcher.cut_off
 
-    def hurry(self) -> None:
-        """Hand back what runs, now: a stop is under way and somebody asked again."""
-        self._dispatcher.hurry()
+    def hurry(self, within_s: float | None = 0.0) -> None:
+        """Hand back what runs after *within_s*, None for its patience: a stop is under way and somebody asked again."""
+        self._dispatcher.hurry(self.patience_s if within_s is None else within_s)
 
     @property
     def is_callers(self) -> bool:

@@ -118,9 +118,10 @@ class Dispatcher:
         self._stop_called.set()
         self.ring()
 
-    def hurry(self) -> None:
-        """End a stop that is under way now. Takes no lock: it is called from signal handlers."""
-        self._stop_by = time.monotonic()
+    def hurry(self, within_s: float = 0.0) -> None:
+        """End a stop that is under way, after *within_s*. Takes no lock: it is called from signal handlers."""
+        stop_by = time.monotonic() + within_s
+        self._stop_by = stop_by if self._stop_by is None else min(self._stop_by, stop_by)
         self.ring()
 
     def join(self, timeout_s: float | None = None) -> bool:

@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -31,9 +32,14 @@ from .samples import register_samples
 from .stats import WorkerCounters
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from typing import TypeAlias
 
     from singleton_service.background.task_queue.order import QueueOrder, Queues
+
+    OnCall: TypeAlias = Callable[[str, float | None], object]
+    Hearing: TypeAlias = Callable[[OnCall], AbstractContextManager[None]]
 
 logger = logging.getLogger("singleton_service.worker")
 
@@ -52,7 +58,7 @@ class WorkerService(BaseService):
     _watch: ClassVar[HealthWatch | None] = None
     _stragglers: ClassVar[list[Crew]] = []
     _late_start: ClassVar[LateStart] = LateStart("workers")
-    _stop_asked: ClassVar[SimpleQueue[int | None] | None] = None
+    _stop_asked: ClassVar[SimpleQueue[tuple[str, float | None] | None] | None] = None
 
     @classmethod
     def initialize(cls) -> None:
@@ -262,33 +268,46 @@ class WorkerService(BaseService):
         """
         timeout_s = _check_timeout(timeout)
         order = _check(num_workers, queues)
-        # An Event's lock may be held by the very thread that a signal interrupts; a SimpleQueue can bear that.
-        asked: SimpleQueue[int | None] = SimpleQueue()
-        signals: list[int] = []
-        is_starting = True
+        return cls._serve(
+            num_workers, order, lambda on_call: calls_of_signals(on_call, timeout_s), standalone=standalone
+        )
 
-        def on_signal(number: int) -> None:
-            signals.append(number)
-            asked.put(number)
-            if len(signals) == 1:
+    @classmethod
+    def _serve(cls, num_workers: int, order: QueueOrder, hearing: Hearing, *, standalone: bool) -> int:
+        """Serve until called to stop: with why, and how many seconds there are for what runs.
+
+        Later calls bring the end nearer. They come on the main thread, as signals do, or else on one that is not waited
+        for here.
+        """
+        # An Event's lock may be held by the very thread that a signal interrupts; a SimpleQueue can bear that.
+        asked: SimpleQueue[tuple[str, float | None] | None] = SimpleQueue()
+        is_called, is_starting = False, True
+
+        def on_call(why: str, within_s: float | None) -> None:
+            nonlocal is_called
+            asked.put((why, within_s))
+            was_called, is_called = is_called, True
+            if not was_called:
                 return
             if cls._crew is not None:
-                cls._crew.hurry()
-            elif is_starting:
+                cls._crew.hurry(within_s)
+            elif is_starting and within_s == 0:
                 # A service that hangs as it starts: there is nothing to hand back, and no other way out.
                 raise KeyboardInterrupt
 
         cls._stop_asked = asked
-        with stopping_on_signals(on_signal):
+        with hearing(on_call):
             try:
                 cls._start(num_workers, order, is_standalone=standalone)
                 is_starting = False
-                number = asked.get()
+                call = asked.get()
             finally:
                 cls._stop_asked = None
-            if number is not None:
-                logger.info("Received signal %d, shutting down workers...", number)
-            return cls._stop(timeout_s)
+            within_s = None
+            if call is not None:
+                why, within_s = call
+                logger.info("Received %s, shutting down workers...", why)
+            return cls._stop(within_s)
 
     @classmethod
     def wait_for_completion(cls, timeout: float | None = None) -> bool:
@@ -430,6 +449,19 @@ def _stop_at_exit(pid: int) -> None:
         WorkerService._stop(None)
     except KeyboardInterrupt:
         WorkerService._stop(0)
+
+
+@contextmanager
+def calls_of_signals(on_call: OnCall, timeout_s: float | None) -> Iterator[None]:
+    """Let the first signal end it in peace, and a second one at once."""
+    numbers: list[int] = []
+
+    def on_signal(number: int) -> None:
+        numbers.append(number)
+        on_call(f"signal {number}", timeout_s if len(numbers) == 1 else 0.0)
+
+    with stopping_on_signals(on_signal):
+        yield
 
 
 def _check_timeout(timeout: float | None) -> float | None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import functools
+import os
 import signal
 from typing import TYPE_CHECKING
 
+from tests.faults.journal import now_s
 from tests.faults.producer import Order
-from tests.faults.rig import READY_AGAIN, REFUSED
+from tests.faults.rig import READY_AGAIN, REFUSED, RUNNING_AGAIN
 from tests.faults.servers import wait_for
 
 if TYPE_CHECKING:
     from tests.faults.rig import Rig
 
 _START_S = 3.0
+_SUPERVISED_S = 0.2
 
 
 def workers_killed(rig: Rig) -> None:
@@ -52,6 +55,38 @@ def _begun_again_after_s(rig: Rig, killed_at_s: float, who: str, held: dict[int,
         if entry.who != who and number in held and entry.at_s > killed_at_s:
             again.setdefault(number, entry.at_s - killed_at_s)
     return max(again.values(), default=0.0)
+
+
+def supervised_workers_killed(rig: Rig) -> None:
+    """kill -9 of workers that have a supervisor: it sees them dead, and their tasks run again at once."""
+    rig.plain_server()
+    threads = rig.size.many_threads
+    rig.supervised(threads)
+    kills, pause_s = 3 * rig.size.rounds, 0.7
+    # A quarter of what they could do: what has to wait behind others would tell nothing.
+    rig.load(kills * (pause_s + 0.5), threads=2 * threads)
+    rig.until_ended(10)
+    held: list[tuple[float, str, dict[int, float]]] = []
+    for n in range(kills):
+        rig.sleep(pause_s)
+        wait_for(functools.partial(rig.has_children, 4 + n), "a worker in the place of the dead one")
+        # The oldest each time, so that each has served for a while.
+        victim = rig.children()[n]
+        with rig.fault():
+            killed_at_s = now_s()
+            os.kill(victim, signal.SIGKILL)
+        held.append((killed_at_s, f"child-{victim}", rig.begun_by(f"child-{victim}")))
+    rig.faults.clear()
+    rig.drain()
+    rig.bite("kills", len(held), kills)
+    rig.bite("held when killed", sum(len(tasks) for _, _, tasks in held), kills // 2)
+    rig.bite("recovered tasks", rig.stats()["tasks_recovered"])
+    slowest_s = max(_begun_again_after_s(rig, *kill) for kill in held)
+    rig.figure(RUNNING_AGAIN, slowest_s)
+    rig.check(slowest_s <= _SUPERVISED_S, f"a dead worker's tasks ran again after {slowest_s:.3f} s")
+    rig.judge()
+    # The others go on throughout: the fault is no excuse for a stall.
+    rig.watch_stalls()
 
 
 def workers_stopped(rig: Rig) -> None:

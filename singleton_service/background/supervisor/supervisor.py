@@ -1,0 +1,338 @@
+"""The parent's loop: one thread, which waits for children, signals and time."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import selectors
+import signal
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from .child import Child
+from .memory import resident_mb
+from .obituary import ended
+from .program import Limits
+from .recoverer import Recoverer
+from .slot import Slot
+from .words import News, Order
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from .program import Program
+
+logger = logging.getLogger("singleton_service.supervisor")
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
+# What a stop may take beyond the time that running tasks have: services that close, a server that hangs.
+_BEYOND_S = 10.0
+_LEAVE_S = 8.0
+_LOOK_AT_LIMITS_S = 0.5
+# A replacement that died is followed by another one after this.
+_NEXT_REPLACEMENT_S = 10.0
+_CLOSE_S = 3.0
+
+
+class Supervisor:
+    """Starts programs, starts the dead again, replaces who has served long enough, and ends all together.
+
+    Args:
+        programs: what to run.
+        patience_s: how long running tasks have when it is told to stop.
+        limits: when a process is to be replaced.
+        has_workers: whether children take tasks, which go on elsewhere at once when one dies.
+        waits_for_changes: whether one that can't even be started is left alone until `replace_all` is called.
+        on_loaded: is called, once for each program, with what its first process has to show of the user's code.
+        output_of: makes a descriptor for what a child prints, from its name; None: it prints where its parent does.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it is asked for, by name
+        self,
+        programs: Sequence[Program],
+        *,
+        patience_s: float,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+        has_workers: bool = True,
+        waits_for_changes: bool = False,
+        on_loaded: Callable[[Program, Any], object] = lambda _program, _shown: None,
+        output_of: Callable[[str], int | None] = lambda _name: None,
+    ) -> None:
+        self._patience_s = patience_s
+        self._limits = limits
+        self._has_workers = has_workers
+        self._waits_for_changes = waits_for_changes
+        self._on_loaded = on_loaded
+        self._output_of = output_of
+        # The others wait until the first one could import the user's code: one error, not one from each.
+        self._slots = [
+            Slot(program.name if program.number == 1 else f"{program.name} {n + 1}", program, math.inf if n else 0.0)
+            for program in programs
+            for n in range(program.number)
+        ]
+        self._loaded: set[Program] = set()
+        self._stops = 0
+        self._code = 0
+        self._look_at_limits_at = 0.0
+        self._replacing: Slot | None = None
+        self._replace_at = 0.0
+        self._are_changes_waiting = False
+        self._selector = selectors.DefaultSelector()
+        self._signals, self._signalled = os.pipe()
+        for end in (self._signals, self._signalled):
+            os.set_blocking(end, False)
+        self._recoverer: Recoverer | None = None
+
+    def run(self) -> int:
+        """Run until told to stop, or until all programs have done their part; on the main thread.
+
+        Returns:
+            0 after a stop; the code of a child that could not be started the first time, or 1; where programs may end,
+            the highest code one of them ended with.
+        """
+        with self._watched_signals():
+            try:
+                while not self._is_over():
+                    for key, _ in self._selector.select(self._wait_s()):
+                        key.data()
+                    self._look()
+            finally:
+                self._end()
+        return self._code
+
+    def replace_all(self) -> None:
+        """Have every process followed by a new one, which sees the user's code as it is now. Any thread."""
+        self._are_changes_waiting = True
+        with suppress(OSError):  # it has ended
+            os.write(self._signalled, b"\0")
+
+    # Life and death
+
+    def _start(self, slot: Slot) -> Child | None:
+        slot.start_at = math.inf
+        output = self._output_of(slot.name)
+        try:
+            child = Child(slot.name, slot.program.command, output)
+        except OSError as error:
+            delay_s = slot.after_death_s(0.0)
+            slot.start_at = time.monotonic() + delay_s
+            logger.warning("%s could not be started: %s; trying again in %.1f s", slot.name, error, delay_s)
+            return None
+        finally:
+            if output is not None:
+                os.close(output)
+        self._selector.register(child.line, selectors.EVENT_READ, lambda: self._hear(slot, child))
+        return child
+
+    def _hear(self, slot: Slot, child: Child) -> None:
+        words = child.listen()
+        if words is None:
+            self._selector.unregister(child.line)  # of its death the kernel tells
+        elif News.LOADED in words:
+            self._note_loaded(slot.program, child)
+
+    def _note_loaded(self, program: Program, child: Child) -> None:
+        if self._has_workers and self._recoverer is None:
+            self._recoverer = Recoverer()
+        if program not in self._loaded:
+            self._loaded.add(program)
+            self._on_loaded(program, child.loaded)
+        for slot in self._slots:
+            if slot.program == program and slot.child is None and not slot.is_done and not self._stops:
+                slot.start_at = min(slot.start_at, time.monotonic())
+
+    def _look_for_dead(self) -> None:
+        for slot in self._slots:
+            for child in tuple(slot.everybody()):
+                if (code := child.poll()) is not None:
+                    self._bury(slot, child, code)
+
+    def _bury(self, slot: Slot, child: Child, code: int) -> None:
+        if child.line in self._selector.get_map():
+            self._selector.unregister(child.line)
+        child.close()
+        was_there = child is slot.child
+        was_successor = child is slot.successor
+        slot.bury(child)
+        if slot is self._replacing and not was_there:
+            self._replacing = None
+        if child.was_told is not None:
+            self._note_end(child, code)
+        elif was_successor:
+            self._replace_at = time.monotonic() + _NEXT_REPLACEMENT_S
+            logger.warning("%s, pid %d, which was to take over, %s", child.name, child.pid, ended(code))
+        elif was_there:
+            self._decide(slot, child, code)
+        if code != 0 and self._recoverer is not None and child.worker_ids:
+            self._recoverer.recover(child.worker_ids)
+        if slot.program.is_alone and slot.child is None and not slot.leaving and child.was_told and not self._stops:
+            slot.start_at = time.monotonic()
+
+    def _note_end(self, child: Child, code: int) -> None:
+        if code != 0 and child.loaded is not None:
+            logger.warning("%s, pid %d, was told to end, and %s", child.name, child.pid, ended(code))
+
+    def _decide(self, slot: Slot, child: Child, code: int) -> None:
+        """Choose what becomes of the place of one that ended of itself."""
+        program = slot.program
+        if program.may_end and child.loaded is not None and code in {0, 1}:
+            slot.is_done = True
+            self._code = max(self._code, code)
+            return
+        if child.loaded is None and code > 0:
+            if self._waits_for_changes:
+                logger.warning("%s %s; it is started again when a file changes", child.name, ended(code))
+                return
+            if program not in self._loaded:
+                # It has said why, and would say it again and again.
+                self._code = code
+                self._stop()
+                return
+        delay_s = slot.after_death_s(child.lived_s)
+        slot.start_at = time.monotonic() + delay_s
+        logger.warning(
+            "%s, pid %d, %s; another one is started in %g s", child.name, child.pid, ended(code), round(delay_s, 2)
+        )
+
+    # Time
+
+    def _wait_s(self) -> float | None:
+        now = time.monotonic()
+        events = [slot.start_at for slot in self._slots]
+        events += [child.kill_at for slot in self._slots for child in slot.everybody()]
+        if self._has_limits:
+            events.append(self._look_at_limits_at)
+        soonest = min(events)
+        return None if soonest == math.inf else max(0.0, soonest - now)
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        self._look_for_dead()
+        for slot in self._slots:
+            if slot.start_at <= now and slot.child is None and not self._stops:
+                slot.child = self._start(slot)
+            for child in slot.everybody():
+                if child.kill_at <= now:
+                    logger.warning("%s, pid %d, did not end when it was told to: killing it", child.name, child.pid)
+                    child.kill()
+        if self._stops:
+            return
+        if self._are_changes_waiting:
+            self._are_changes_waiting = False
+            self._replace_all_now()
+        self._hand_over()
+        if self._has_limits and now >= self._look_at_limits_at:
+            self._look_at_limits_at = now + _LOOK_AT_LIMITS_S
+            self._look_at_limits(now)
+
+    def _is_over(self) -> bool:
+        is_anybody_there = any(True for slot in self._slots for _ in slot.everybody())
+        return not is_anybody_there and (self._stops > 0 or all(slot.is_done for slot in self._slots))
+
+    # Replacing
+
+    @property
+    def _has_limits(self) -> bool:
+        return self._limits != Limits() and not self._stops
+
+    def _look_at_limits(self, now: float) -> None:
+        """Start a replacement for one that has served long enough, unless another one is being replaced."""
+        if self._replacing is not None or now < self._replace_at:
+            return
+        serving = [(slot.child.began_at, slot, slot.child) for slot in self._slots if slot.child and slot.child.serves]
+        # The oldest first: where all do a lot, the first one's successors would have served enough for ever.
+        for _, slot, child in sorted(serving, key=lambda each: each[0]):
+            if (why := self._served_enough(child)) is None:
+                continue
+            self._replacing = slot
+            slot.successor = self._start(slot)
+            if slot.successor is None:
+                self._replacing = None
+                self._replace_at = now + _NEXT_REPLACEMENT_S
+            else:
+                logger.info("%s, pid %d, %s: starting another one in its place", child.name, child.pid, why)
+            return
+
+    def _served_enough(self, child: Child) -> str | None:
+        limits = self._limits
+        if limits.tasks is not None and child.tasks >= limits.tasks:
+            return f"has done {child.tasks} tasks"
+        if limits.memory_mb is not None and (has_mb := resident_mb(child.pid)) > limits.memory_mb:
+            return f"has {has_mb:.0f} MB of memory"
+        return None
+
+    def _hand_over(self) -> None:
+        """Let who has served long enough end, now that another one serves in its place."""
+        slot = self._replacing
+        if slot is not None and slot.successor is not None and slot.successor.serves:
+            leaver = slot.succeed()
+            if leaver is not None:
+                leaver.tell(Order.RETIRE)
+
+    def _replace_all_now(self) -> None:
+        self._replacing = None
+        for slot in self._slots:
+            if slot.successor is not None:
+                slot.successor.tell(Order.LEAVE, _LEAVE_S)
+                slot.leaving.append(slot.successor)
+                slot.successor = None
+            leaver = slot.succeed()
+            if leaver is not None:
+                leaver.tell(Order.DRAIN, self._patience_s + _BEYOND_S)
+            is_first = slot is next(other for other in self._slots if other.program == slot.program)
+            if is_first and not (slot.program.is_alone and slot.leaving):
+                slot.start_at = time.monotonic()
+
+    # The end
+
+    def _stop(self) -> None:
+        """Tell all to end: in peace, then at once, then not at all any more."""
+        self._stops += 1
+        for slot in self._slots:
+            slot.start_at = math.inf
+            for child in slot.everybody():
+                if self._stops == 1:
+                    child.tell(Order.DRAIN, self._patience_s + _BEYOND_S)
+                elif self._stops == 2:
+                    child.tell(Order.LEAVE, _LEAVE_S)
+                else:
+                    child.kill()
+
+    def _end(self) -> None:
+        for slot in self._slots:
+            for child in slot.everybody():  # only after an error
+                child.kill()
+                child.poll()
+        self._selector.close()
+        if self._recoverer is not None:
+            self._recoverer.close(_CLOSE_S)
+
+    # Signals
+
+    @contextmanager
+    def _watched_signals(self) -> Iterator[None]:
+        self._selector.register(self._signals, selectors.EVENT_READ, self._take_signals)
+        numbers = (*_STOPPING, signal.SIGCHLD)
+        before = {number: signal.signal(number, lambda *_: None) for number in numbers}
+        former = signal.set_wakeup_fd(self._signalled, warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(former)
+            for number, handler in before.items():
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            ends, self._signals, self._signalled = (self._signals, self._signalled), -1, -1
+            for end in ends:
+                os.close(end)
+
+    def _take_signals(self) -> None:
+        for number in os.read(self._signals, 512):
+            if number in _STOPPING:
+                if self._stops == 0:
+                    logger.info(
+                        "%s: ending when running tasks have ended; once more hands them back at once",
+                        signal.Signals(number).name,
+                    )
+                self._stop()
