@@ -29,6 +29,12 @@ class Family(NamedTuple):
 
 
 SECTIONS: dict[str, dict[str, Verb | Family]] = {
+    "Run": {
+        "worker": Verb("worker:worker_command", "Do the tasks that modules define."),
+        "scheduler": Verb("worker:scheduler_command", "Fire the schedules that modules declare."),
+        "run": Verb("worker:run_command", "Do the tasks that modules define, and fire their schedules."),
+        "dev": Verb("dev:dev_command", "Run all that while you write it, a web app beside it, anew at each change."),
+    },
     "Tasks": {
         "status": Verb("status:status_command", "Show queues, workers and what failed lately."),
         "enqueue": Verb("enqueue:enqueue_command", "Put a task into the queue and print its id."),
@@ -80,6 +86,10 @@ SECTIONS: dict[str, dict[str, Verb | Family]] = {
         "graph": Verb("graph:graph_command", "Print which services of a module need which."),
     },
 }
+
+
+SERVING = frozenset(SECTIONS["Run"])
+"""Verbs that go on until told to stop, and tell meanwhile what happens."""
 
 
 class LazyGroup(click.Group):

@@ -10,7 +10,7 @@ import click
 
 from singleton_service import stop
 
-from .commands import SECTIONS, LazyGroup
+from .commands import SECTIONS, SERVING, LazyGroup
 from .problems import ExitCode, report, told_by_click
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def root(context: click.Context, verbose: int) -> None:
     """
     from .logs import logging_to_stderr  # noqa: PLC0415 - not for --help
 
-    context.with_resource(logging_to_stderr(verbose))
+    context.with_resource(logging_to_stderr(max(verbose, context.invoked_subcommand in SERVING)))
 
 
 def run(arguments: Sequence[str]) -> int:
