@@ -409,3 +409,17 @@ def test_every_script_survives_a_server_that_forgot_it(office: Office, store: St
     office.call(b"SCRIPT", b"FLUSH")
 
     assert store.advance([step(store)]) == [True]
+
+
+def test_in_a_gap_in_which_no_scheduler_runs_nothing_is_retired(office: Office) -> None:
+    process, reader = office.clerk("p"), office.clerk("r")
+    process.declare([("a", b"1", 1000)])
+    process.leave()
+    office.advance(3 * DAY_MS)
+
+    assert not reader.beat().is_known
+    assert not process.beat().is_known
+
+    assert not state(reader).is_retired
+    office.clerk("next").declare([("a", b"1", 9000)])
+    assert state(reader).next_ms == 1000, "what it missed is made up for"

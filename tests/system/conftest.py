@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.system.clockwork import Moved
 from tests.system.place import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from singleton_service.background.task_queue import TaskQueueService
     from tests.conftest import Surroundings
 
 PROGRAMS = Path(__file__).with_name("programs")
@@ -86,3 +88,17 @@ def at_end(until: Callable[..., object]) -> Callable[..., int]:
         return process.returncode
 
     return wait
+
+
+@pytest.fixture
+def moved(queue: type[TaskQueueService]) -> Moved:
+    """The server's clock, to be moved."""
+    return Moved()
+
+
+@pytest.fixture
+def bare(queue: type[TaskQueueService], monkeypatch: pytest.MonkeyPatch) -> type[TaskQueueService]:
+    """A queue, and no schedules but those of the test."""
+    monkeypatch.setenv("TASKS_SCHEDULER_CLEANUP", "false")
+    monkeypatch.setenv("TASKS_SCHEDULER_HEALTH_CHECK", "false")
+    return queue

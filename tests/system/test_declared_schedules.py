@@ -65,16 +65,16 @@ def test_a_program_that_starts_often_has_one_schedule(queue: Queue) -> None:
     assert SchedulerService.get_scheduler_stats()["jobs_scheduled"] == 1
 
 
-def test_what_is_registered_while_the_scheduler_runs_is_scheduled_too(queue: Queue) -> None:
+def test_what_is_registered_while_the_scheduler_runs_is_scheduled_too(queue: Queue, until: Callable[..., Any]) -> None:
     SchedulerService.start_scheduler()
     define_nightly()
-    assert declared().keys() == {"handler.NightlyReport"}
+    until(lambda: declared().keys() == {"handler.NightlyReport"})
 
     queue.register_handler("NightlyReport", lambda payload: None, schedule="hourly")
-    assert declared()["handler.NightlyReport"]["expression"] == "every hour"
+    until(lambda: declared()["handler.NightlyReport"]["expression"] == "every hour")
 
     queue.register_handler("NightlyReport", lambda payload: None)
-    assert declared() == {}
+    until(lambda: declared() == {})
 
 
 def test_a_scheduler_that_was_stopped_learns_of_new_ones_when_it_starts(queue: Queue) -> None:
@@ -107,11 +107,11 @@ def test_a_forked_child_that_defines_tasks_waits_for_no_lock_of_its_parents(
 ) -> None:
     SchedulerService.start_scheduler()
     assert SchedulerService._firing is not None
-    changed = SchedulerService._firing.timetable.changed
+    asked: Any = SchedulerService._firing._declares_now
     held, forked = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with changed:
+        with asked._cond:
             held.set()
             forked.wait(20)
 

@@ -7,7 +7,7 @@ import os
 import queue as queues
 import threading
 import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,35 +15,19 @@ import schedule
 
 import singleton_service
 from singleton_service.background.scheduler import SchedulerService
-from singleton_service.background.scheduler.jobs import CLEANUP_ID, HEALTH_CHECK_ID
+from singleton_service.background.scheduler.defaults import CLEANUP_ID, HEALTH_CHECK_ID
 from singleton_service.background.task_queue import QueueUnavailableError, TaskQueueService, task
 from singleton_service.background.worker import WorkerService
 from tests.conftest import REDIS_SERVER, WITHOUT_REDIS, RedisServer, clean_process
+from tests.system.clockwork import fired, history, job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.system.clockwork import Moved
+
 Queue = type[TaskQueueService]
-
-
-def fired(schedule_id: str) -> list[datetime]:
-    tasks = TaskQueueService.list_tasks(limit=1000).tasks
-    return sorted(task.scheduled_for for task in tasks if task.schedule_id == schedule_id and task.scheduled_for)
-
-
-def job(schedule_id: str) -> dict[str, Any]:
-    (found,) = [job for job in SchedulerService.get_scheduled_jobs() if job["id"] == schedule_id]
-    return found
-
-
-def fire_now(schedule_id: str, instant_ms: int) -> None:
-    """Fire one instant as the loop would."""
-    assert SchedulerService._firing is not None
-    entry = SchedulerService._firing.timetable.find(schedule_id)
-    assert entry is not None
-    entry.instant_ms = instant_ms
-    entry.fire()
 
 
 def scheduler_threads() -> list[threading.Thread]:
@@ -64,6 +48,8 @@ def test_a_scheduled_task_carries_its_schedule_and_its_instant(queue: Queue, unt
     described = job(schedule_id)
     assert described["last_task_id"].startswith("default.=")
     assert datetime.fromisoformat(described["last_run"]) >= task.scheduled_for
+    assert described["runs"] == len(fired(schedule_id))
+    assert described["lateness_seconds"] >= 0
 
 
 def test_start_is_idempotent_and_stop_is_immediate(queue: Queue) -> None:
@@ -91,7 +77,7 @@ def test_the_same_schedule_again_changes_nothing_and_another_takes_its_place(que
     SchedulerService.schedule_task("report", {"a": 2, "b": 1}, "hourly", id="nightly")
 
     assert SchedulerService.get_scheduler_stats()["jobs_scheduled"] == 2
-    assert SchedulerService.get_scheduler_stats()["total_jobs"] == 3, "this one and the two default jobs"
+    assert SchedulerService.get_scheduler_stats()["total_jobs"] == 1
     assert job("nightly")["unit"] == "hours"
 
 
@@ -108,8 +94,9 @@ def test_ids_are_stable_and_listed_as_they_were_returned(queue: Queue) -> None:
 
 
 def test_default_jobs_are_listed_counted_and_turned_off_by_settings(
-    queue: Queue, monkeypatch: pytest.MonkeyPatch
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, until: Callable[..., Any]
 ) -> None:
+    SchedulerService.start_scheduler()
     assert SchedulerService.get_scheduler_stats()["total_jobs"] == 2
     assert datetime.fromisoformat(job(CLEANUP_ID)["next_run"]).time().isoformat() == "02:00:00"
     assert (job(HEALTH_CHECK_ID)["interval"], job(HEALTH_CHECK_ID)["unit"]) == ("5", "minutes")
@@ -118,7 +105,8 @@ def test_default_jobs_are_listed_counted_and_turned_off_by_settings(
     singleton_service.stop()
     monkeypatch.setenv("TASKS_SCHEDULER_CLEANUP", "false")
     monkeypatch.setenv("TASKS_SCHEDULER_HEALTH_CHECK", "false")
-    assert SchedulerService.get_scheduled_jobs() == []
+    SchedulerService.start_scheduler()
+    until(lambda: SchedulerService.get_scheduled_jobs() == [])
 
 
 def test_a_new_start_does_not_double_the_default_jobs(queue: Queue) -> None:
@@ -129,40 +117,56 @@ def test_a_new_start_does_not_double_the_default_jobs(queue: Queue) -> None:
     assert SchedulerService.get_scheduler_stats()["total_jobs"] == 2
 
 
-def test_health_checks_do_not_pile_up_while_nobody_works(queue: Queue) -> None:
-    SchedulerService.get_scheduler_stats()
-    for n in range(3):
-        fire_now(HEALTH_CHECK_ID, 1_710_072_000_000 + n * 300_000)
+def test_health_checks_do_not_pile_up_while_nobody_works(queue: Queue, moved: Moved, until: Callable[..., Any]) -> None:
+    SchedulerService.start_scheduler()
+    for n in range(1, 4):
+        moved.to_the_next(HEALTH_CHECK_ID)
+        until(lambda n=n: len(history(HEALTH_CHECK_ID)) == n)
     assert len(fired(HEALTH_CHECK_ID)) == 1
+    assert [fire["outcome"] for fire in history(HEALTH_CHECK_ID)] == ["skipped", "skipped", "pending"]
 
     WorkerService.start_workers(1)
-    task_id = job(HEALTH_CHECK_ID)["last_task_id"]
-    assert queue.get_result(task_id, timeout=15)["scheduled_at"] == "2024-03-10T12:00:00+00:00"
-    fire_now(HEALTH_CHECK_ID, 1_710_072_900_000)
+    task_id, instant = history(HEALTH_CHECK_ID)[2]["task_id"], history(HEALTH_CHECK_ID)[2]["scheduled_for"]
+    assert queue.get_result(task_id, timeout=15)["scheduled_at"] == instant
+    moved.to_the_next(HEALTH_CHECK_ID)
+    until(lambda: history(HEALTH_CHECK_ID)[0]["outcome"] == "completed")
 
-    assert job(HEALTH_CHECK_ID)["last_task_id"] != task_id
-    assert SchedulerService.get_scheduler_stats()["jobs_executed"] == 2
+    assert job(HEALTH_CHECK_ID)["runs"] == 2
 
 
-def test_cleanup_forgets_what_has_passed_its_time(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cleanup_forgets_what_has_passed_its_time(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, moved: Moved, until: Callable[..., Any]
+) -> None:
     monkeypatch.setenv("TASKS_RESULT_TTL_SECONDS", "0")
     queue.enqueue_task("x")
     task = queue.get_next_task(timeout=5)
     assert task is not None
     assert queue.complete_task(task)
-    SchedulerService.get_scheduler_stats()
+    SchedulerService.start_scheduler()
 
-    fire_now(CLEANUP_ID, 1_710_072_000_000)
+    moved.to_the_next(CLEANUP_ID)
 
+    until(lambda: history(CLEANUP_ID))
+    assert history(CLEANUP_ID)[0]["outcome"] == "done"
     assert queue.get_queue_stats()["results_kept"] == 0
 
 
-def test_a_clock_that_jumped_back_fires_no_instant_twice(queue: Queue) -> None:
-    schedule_id = SchedulerService.schedule_task("tick", {}, "every minute")
-    for _ in range(2):
-        fire_now(schedule_id, 1_710_072_000_000)
+def test_a_clock_that_jumped_back_fires_no_instant_twice_and_holds_up_none(
+    bare: Queue, moved: Moved, until: Callable[..., Any]
+) -> None:
+    schedule_id = SchedulerService.schedule_task("tick", {}, "every 50 hours")
+    SchedulerService.start_scheduler()
+    for n in range(1, 4):
+        moved.to_the_next(schedule_id)
+        until(lambda n=n: len(history(schedule_id)) == n)
+    ahead = SchedulerService.next_runs(schedule_id, 1)[0]
 
-    assert len(fired(schedule_id)) == 1
+    moved(-500 * 3600)
+    until(lambda: SchedulerService.next_runs(schedule_id, 1)[0] < ahead - timedelta(hours=400))
+    moved(500 * 3600)
+    until(lambda: len(history(schedule_id)) > 3)
+
+    assert len(fired(schedule_id)) == len(set(fired(schedule_id)))
 
 
 def test_the_tasks_own_queue_is_used_when_none_is_given(queue: Queue) -> None:
@@ -184,7 +188,14 @@ def test_the_tasks_own_queue_is_used_when_none_is_given(queue: Queue) -> None:
         (("x", {}, "every 0 minutes"), {}, ValueError),
         (("x", {}, None), {}, TypeError),
         (("x", {}, "daily"), {"id": ""}, ValueError),
+        (("x", {}, "daily"), {"id": "handler.x"}, ValueError),
         (("x", {}, "daily"), {"queue": "a b"}, ValueError),
+        (("x", {}, "daily"), {"timezone": "Europe/Atlantis"}, ValueError),
+        (("x", {}, "daily"), {"missed": "some"}, ValueError),
+        (("x", {}, "daily"), {"overlap": "perhaps"}, ValueError),
+        (("x", {}, "daily"), {"jitter_seconds": -1}, ValueError),
+        (("x", {}, "daily"), {"max_runs": 0}, ValueError),
+        (("x", {}, "daily"), {"until": "tomorrow"}, TypeError),
     ],
 )
 def test_a_bad_argument_schedules_nothing(
@@ -192,7 +203,7 @@ def test_a_bad_argument_schedules_nothing(
 ) -> None:
     with pytest.raises(error):
         SchedulerService.schedule_task(*arguments, **options)
-    assert SchedulerService.get_scheduler_stats()["total_jobs"] == 2
+    assert SchedulerService.get_scheduler_stats()["total_jobs"] == 0
 
 
 def test_a_payload_that_the_handler_does_not_take_is_refused_before_the_first_night(queue: Queue) -> None:
@@ -202,7 +213,7 @@ def test_a_payload_that_the_handler_does_not_take_is_refused_before_the_first_ni
     with pytest.raises(ValueError, match="day: it is missing"):
         SchedulerService.schedule_task("report", {}, "daily")
     assert SchedulerService.schedule_task("report", {"day": "2026-01-31"}, "daily")
-    assert SchedulerService.get_scheduler_stats()["total_jobs"] == 3
+    assert SchedulerService.get_scheduler_stats()["total_jobs"] == 1
 
 
 def test_run_forever_off_the_main_thread_ends_when_stopped(queue: Queue, until: Callable[..., Any]) -> None:
@@ -290,30 +301,4 @@ def test_a_scheduler_stopped_before_the_server_came_does_not_start_later(
     until(lambda: not any(thread.name.endswith("late-start") for thread in threading.enumerate()))
     assert scheduler_threads() == []
     SchedulerService.start_scheduler()
-    assert SchedulerService.get_scheduler_stats()["is_running"]
-
-
-def test_an_instant_that_comes_while_the_server_is_away_is_fired_when_it_is_back(
-    server: RedisServer, until: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TASKS_SCHEDULER_HEALTH_CHECK", "false")
-    server.start()
-    SchedulerService.schedule_task("tick", {}, "every hour", id="hourly")
-    SchedulerService.start_scheduler()
-    until(scheduler_threads)
-    firing = SchedulerService._firing
-    assert firing is not None
-    entry = firing.timetable.find("hourly")
-    assert entry is not None
-    instant = datetime.fromtimestamp(entry.recurrence.latest(time.time_ns() // 1_000_000) / 1000, UTC)
-
-    server.kill()
-    # As if the hour had just begun.
-    firing.timetable.arm(entry, round(instant.timestamp() * 1000))
-    until(lambda: firing.errors >= 1)
-    server.start()
-
-    until(lambda: fired("hourly"))
-    assert fired("hourly") == [instant]
-    assert SchedulerService.get_scheduler_stats()["pending_jobs"] == 0
     assert SchedulerService.get_scheduler_stats()["is_running"]

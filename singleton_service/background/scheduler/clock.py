@@ -12,7 +12,7 @@ _US = 1_000_000
 
 
 class ServerClock:
-    """Tells the server's time, from what answers said and how long ago that was. For one thread; others may read it.
+    """Tells the server's time, from what answers said and how long ago that was. Any thread may ask, and tell it.
 
     Args:
         steady_s: seconds that pass evenly, whoever sets the time of day.

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import checks
 from .availability import guarded
-from .errors import DurabilityError, EnqueueError, NotAcceptingError, QueueFullError, TaskQueueError
+from .errors import (
+    DurabilityError,
+    EnqueueError,
+    NotAcceptingError,
+    QueueFullError,
+    QueueUnavailableError,
+    TaskQueueError,
+)
 from .ids import join_id
 from .opened import Opened
 from .outage import backoff_s
@@ -180,7 +187,8 @@ class Producing(Opened):
 
         The first step of a shutdown: then wait for what runs. It is this process that takes in no more, whatever is
         stopped and started in it meanwhile; other processes enqueue as before, and workers work on. A schedule that
-        comes due here is fired if accepting is resumed before its next instant, unless another process has it, too.
+        comes due meanwhile is fired by another scheduler, or by this one once accepting is resumed, as it says about
+        instants that were missed.
         """
         cls._is_accepting = False
 
@@ -200,19 +208,49 @@ class Producing(Opened):
             raise NotAcceptingError
 
     @classmethod
-    def _enqueue(cls, request: TaskRequest, fire: Fire | None = None, room_by: float = 0) -> str:
+    def _enqueue(cls, request: TaskRequest, room_by: float = 0) -> str:
         cls._check_accepting()
         client = cls._open_client()
-        prepared = prepare(request, cls._task_handlers, client.settings.max_payload_bytes, fire)
+        prepared = prepare(request, cls._task_handlers, client.settings.max_payload_bytes)
         accepted: dict[str, str] = {}
         cls._send([prepared], accepted, room_by)
         return accepted[prepared.id]
 
     @classmethod
-    @guarded
-    def _enqueue_fire(cls, request: TaskRequest, fire: Fire) -> str:
-        """Enqueue for the scheduler: the task carries which fire of which schedule it is."""
-        return cls._enqueue(request, fire)
+    def _enqueue_fires(cls, fires: Sequence[tuple[TaskRequest, Fire]]) -> list[str | Exception]:
+        """Enqueue for the scheduler: each task carries which fire of which schedule it is.
+
+        Returns:
+            for each the id of the task that stands for it, or why there is none; the others are enqueued all the same.
+
+        Raises:
+            QueueUnavailableError: the server is not there; any of them may be enqueued.
+            NotAcceptingError: this process was told to take in no more; nothing was written.
+        """
+        cls._check_accepting()
+        limit = cls._open_client().settings.max_payload_bytes
+        prepared: list[PreparedTask | None] = []
+        errors: dict[int | str, Exception] = {}
+        for place, (request, fire) in enumerate(fires):
+            try:
+                prepared.append(prepare(request, cls._task_handlers, limit, fire))
+            except (ValueError, TypeError) as error:
+                prepared.append(None)
+                errors[place] = error
+        accepted: dict[str, str] = {}
+        for batch in _batches([task for task in prepared if task is not None]):
+            try:
+                cls._send(batch, accepted, room_by=0)
+            except QueueUnavailableError:
+                raise
+            except DurabilityError as error:
+                errors.update(dict.fromkeys(error.task_ids, error))
+            except TaskQueueError as error:
+                errors.update((task.id, error) for task in batch if task.id not in accepted)
+        return [
+            errors[place] if task is None else errors.get(task.id) or accepted[task.id]
+            for place, task in enumerate(prepared)
+        ]
 
     @classmethod
     def _send(cls, batch: Sequence[PreparedTask], accepted: dict[str, str], room_by: float) -> None:

@@ -1,55 +1,56 @@
-"""A clock to set, and entries that write down what they fired."""
+"""A clock to set, and a timetable that writes down what came due."""
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from singleton_service.background.expressions import parse
+from singleton_service.background.scheduler.definition import Definition
 from singleton_service.background.scheduler.timetable import Entry, Timetable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from singleton_service.background.scheduler.loop import Loop
+    from collections.abc import Sequence
 
 # 2024-03-10 12:00:00 UTC
 NOON_MS = 1_710_072_000_000
 
 
 class Clock:
-    """Stands still until it is moved; `ticking` makes it go on by itself as well."""
+    """Stands still until it is moved."""
 
-    def __init__(self, now_ms: int = NOON_MS, *, ticking: bool = False) -> None:
-        self._base_ms = now_ms
-        self._since = time.monotonic() if ticking else None
+    def __init__(self, now_ms: int = NOON_MS) -> None:
+        self._now_ms = now_ms
 
     def __call__(self) -> int:
-        return self._base_ms + (0 if self._since is None else round((time.monotonic() - self._since) * 1000))
+        return self._now_ms
 
     def advance(self, seconds: float) -> None:
-        self._base_ms += round(seconds * 1000)
+        self._now_ms += round(seconds * 1000)
 
 
 class Journal:
-    """What was fired: (schedule id, instant)."""
+    """What was seen to: (schedule id, instant). Each goes on to its next instant."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self.timetable = Timetable(clock, self._note)
         self.fires: list[tuple[str, int]] = []
-        self.failing: dict[str, BaseException] = {}
+        self.batches: list[int] = []
 
-    def entry(self, timetable: Timetable, schedule_id: str, expression: str) -> Entry:
-        return Entry(timetable, schedule_id, "tick", parse(expression), self._note)
+    def add(self, schedule_id: str, expression: str) -> Entry:
+        definition = Definition("tick", b"{}", parse(expression), "default")
+        next_ms = definition.next_after(self.timetable.clock_ms())
+        assert next_ms is not None
+        return self.timetable.add(schedule_id, definition, 1, next_ms)
 
-    def _note(self, entry: Entry) -> None:
-        if (error := self.failing.get(entry.id)) is not None:
-            raise error
-        self.fires.append((entry.id, entry.instant_ms))
-
-    def instants(self, schedule_id: str) -> list[int]:
-        return [instant for fired, instant in self.fires if fired == schedule_id]
+    def _note(self, entries: Sequence[Entry]) -> None:
+        self.batches.append(len(entries))
+        for entry in entries:
+            self.fires.append((entry.id, entry.instant_ms))
+            next_ms = entry.definition.next_after(self.timetable.clock_ms())
+            assert next_ms is not None
+            self.timetable.arm(entry, next_ms, entry.runs + 1)
 
 
 @pytest.fixture
@@ -58,27 +59,10 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def journal() -> Journal:
-    return Journal()
+def journal(clock: Clock) -> Journal:
+    return Journal(clock)
 
 
 @pytest.fixture
-def timetable(clock: Clock) -> Timetable:
-    return Timetable(clock)
-
-
-@pytest.fixture
-def run() -> Iterator[Callable[[Loop], Loop]]:
-    """Start a loop that is stopped at the end of the test."""
-    started: list[Loop] = []
-
-    def start(loop: Loop) -> Loop:
-        loop.start()
-        started.append(loop)
-        return loop
-
-    yield start
-    for loop in started:
-        loop.stop()
-        assert loop.join(10)
-        assert not loop.is_running
+def timetable(journal: Journal) -> Timetable:
+    return journal.timetable

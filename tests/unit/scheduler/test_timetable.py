@@ -3,8 +3,9 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-import pytest
 import schedule
+
+from singleton_service.background.scheduler.timetable import MOST_AT_ONCE
 
 from .conftest import NOON_MS, Clock, Journal
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def test_an_entry_fires_at_its_instant_and_not_before(timetable: Timetable, clock: Clock, journal: Journal) -> None:
     clock.advance(0.5)
-    timetable.add(journal.entry(timetable, "a", "every 10 seconds"))
+    journal.add("a", "every 10 seconds")
 
     clock.advance(9.499)
     timetable.run_pending()
@@ -27,7 +28,7 @@ def test_an_entry_fires_at_its_instant_and_not_before(timetable: Timetable, cloc
 
 def test_entries_fire_in_the_order_of_their_instants(timetable: Timetable, clock: Clock, journal: Journal) -> None:
     for seconds in random.Random(1).sample(range(1, 61), 60):
-        timetable.add(journal.entry(timetable, str(seconds), f"every {60 + seconds} minutes"))
+        journal.add(str(seconds), f"every {60 + seconds} minutes")
 
     fired_before = 0
     for _ in range(121):
@@ -38,66 +39,36 @@ def test_entries_fire_in_the_order_of_their_instants(timetable: Timetable, clock
     assert {schedule_id for schedule_id, _ in journal.fires} == {str(n) for n in range(1, 61)}
 
 
-def test_a_clock_that_jumps_forward_fires_the_latest_instant_once(
-    timetable: Timetable, clock: Clock, journal: Journal
-) -> None:
-    timetable.add(journal.entry(timetable, "a", "every minute"))
+def test_many_that_are_due_are_seen_to_a_few_at_a_time(timetable: Timetable, clock: Clock, journal: Journal) -> None:
+    for n in range(2 * MOST_AT_ONCE + 1):
+        journal.add(str(n), "every minute")
+    clock.advance(60)
 
-    clock.advance(3 * 3600 + 30)
-    timetable.run_pending()
     timetable.run_pending()
 
-    assert journal.fires == [("a", NOON_MS + 3 * 3600 * 1000)]
-    assert timetable.idle_seconds == 30
+    assert journal.batches == [MOST_AT_ONCE, MOST_AT_ONCE, 1]
 
 
-def test_an_instant_more_than_a_day_old_is_never_fired(timetable: Timetable, clock: Clock, journal: Journal) -> None:
-    timetable.add(journal.entry(timetable, "a", "every 240 hours"))
-    first_ms = timetable.first_due_ms()
-    assert first_ms is not None
-
-    clock.advance((first_ms - clock()) / 1000 + 24 * 3600 - 599)
-    timetable.run_pending()
-
-    assert not journal.fires
-    assert timetable.first_due_ms() == first_ms + 240 * 3_600_000
-
-
-def test_a_clock_that_jumps_back_makes_no_entry_wait_longer_than_its_interval(
-    timetable: Timetable, clock: Clock, journal: Journal
-) -> None:
-    timetable.add(journal.entry(timetable, "a", "every minute"))
-    timetable.add(journal.entry(timetable, "b", "hourly"))
-
-    clock.advance(-400 * 24 * 3600)
-    timetable.clock_went_back()
-    assert timetable.idle_seconds == 60
-    clock.advance(3600)
-    timetable.run_pending()
-
-    assert {schedule_id for schedule_id, _ in journal.fires} == {"a", "b"}
-
-
-def test_an_entry_put_off_is_tried_again_at_its_next_instant_at_the_latest(
-    timetable: Timetable, clock: Clock, journal: Journal
-) -> None:
-    timetable.add(journal.entry(timetable, "a", "every 10 seconds"))
+def test_an_entry_put_off_is_tried_again_and_counts_its_failures(timetable: Timetable, clock: Clock) -> None:
+    journal = Journal(clock)
+    timetable = journal.timetable
+    journal.add("a", "every 10 seconds")
     clock.advance(10)
-    entry = timetable.take_due()
-    assert entry is not None
+    (entry,) = timetable.take_due()
+    assert timetable.take_due() == []
 
     timetable.put_off(entry, 3)
     assert timetable.idle_seconds == 3
-    assert timetable.count_due() == 1
+    assert entry.failures == 1
     clock.advance(3)
-    entry = timetable.take_due()
-    assert entry is not None
-    timetable.put_off(entry, 1000)
-    assert timetable.idle_seconds == 7
+    timetable.run_pending()
+
+    assert journal.fires == [("a", NOON_MS + 10_000)], "the instant that failed, not lost"
+    assert entry.failures == 0
 
 
 def test_a_removed_entry_does_not_fire(timetable: Timetable, clock: Clock, journal: Journal) -> None:
-    timetable.add(journal.entry(timetable, "a", "every minute"))
+    journal.add("a", "every minute")
 
     assert timetable.remove("a")
     assert not timetable.remove("a")
@@ -108,61 +79,45 @@ def test_a_removed_entry_does_not_fire(timetable: Timetable, clock: Clock, journ
     assert timetable.idle_seconds is None
 
 
-def test_an_entry_removed_while_it_fires_does_not_come_back(timetable: Timetable, clock: Clock) -> None:
-    journal = Journal()
-    entry = journal.entry(timetable, "a", "every minute")
-    entry.action = lambda fired: timetable.remove(fired.id)
-    timetable.add(entry)
-
+def test_an_entry_removed_while_it_fires_does_not_come_back(
+    timetable: Timetable, clock: Clock, journal: Journal
+) -> None:
+    journal.add("a", "every minute")
     clock.advance(60)
-    timetable.run_pending()
+    (entry,) = timetable.take_due()
+
+    timetable.remove("a")
+    timetable.arm(entry, NOON_MS, 1)
+    timetable.put_off(entry, 0)
 
     assert timetable.jobs == []
     assert timetable.idle_seconds is None
 
 
 def test_a_replaced_entry_gives_way_to_the_new_one(timetable: Timetable, clock: Clock, journal: Journal) -> None:
-    timetable.add(journal.entry(timetable, "a", "every minute"))
-    timetable.add(journal.entry(timetable, "a", "every 2 minutes"))
+    journal.add("a", "every minute")
+    journal.add("a", "every 2 minutes")
 
     for _ in range(4):
         clock.advance(60)
         timetable.run_pending()
 
-    assert journal.instants("a") == [NOON_MS + 120_000, NOON_MS + 240_000]
+    assert journal.fires == [("a", NOON_MS + 120_000), ("a", NOON_MS + 240_000)]
 
 
 def test_replacing_without_end_takes_no_more_room(timetable: Timetable, journal: Journal) -> None:
     for _ in range(1000):
-        timetable.add(journal.entry(timetable, "a", "daily"))
+        journal.add("a", "daily")
 
     assert len(timetable._heap) < 100
-
-
-def test_an_error_leaves_the_other_entries_and_its_own_for_later(
-    timetable: Timetable, clock: Clock, journal: Journal
-) -> None:
-    journal.failing["bad"] = RuntimeError("no")
-    timetable.add(journal.entry(timetable, "bad", "every minute"))
-    timetable.add(journal.entry(timetable, "good", "every minute"))
-    clock.advance(60)
-
-    with pytest.raises(RuntimeError):
-        timetable.run_pending()
-    timetable.run_pending()
-    assert journal.fires == [("good", NOON_MS + 60_000)]
-
-    journal.failing.clear()
-    clock.advance(1)
-    timetable.run_pending()
-    assert journal.instants("bad") == [NOON_MS + 60_000]
+    timetable.empty()
+    assert (timetable.jobs, timetable.first_due_ms()) == ([], None)
 
 
 def test_the_library_shows_our_entries_and_its_global_scheduler_has_none(
-    timetable: Timetable, journal: Journal
+    timetable: Timetable, clock: Clock, journal: Journal
 ) -> None:
-    entry = journal.entry(timetable, "a", "every 5 minutes")
-    timetable.add(entry)
+    entry = journal.add("a", "every 5 minutes")
 
     assert timetable.get_jobs() == [entry]
     assert "5" in repr(entry)
@@ -170,6 +125,11 @@ def test_the_library_shows_our_entries_and_its_global_scheduler_has_none(
     assert entry.next_run == timetable.next_run
     assert not entry.should_run
     assert schedule.get_jobs() == []
+    clock.advance(300)
+    assert entry.should_run
+    timetable.take_due()
+    entry.run()
+    assert journal.fires == [("a", NOON_MS + 300_000)]
 
 
 def test_a_tick_does_not_look_at_entries_that_are_not_due(timetable: Timetable, clock: Clock, journal: Journal) -> None:
@@ -181,7 +141,7 @@ def test_a_tick_does_not_look_at_entries_that_are_not_due(timetable: Timetable, 
         return clock()
 
     for n in range(1000):
-        timetable.add(journal.entry(timetable, str(n), "daily"))
+        journal.add(str(n), "daily")
     timetable.clock_ms = counting_clock
 
     timetable.run_pending()

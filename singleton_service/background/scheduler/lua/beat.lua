@@ -2,17 +2,23 @@
 --
 -- keys:    states instants changes facts declarers declarations
 -- args:    process lease_ms changed_channel
--- returns: now in us, the latest revision, whether the process is still known: else it is to declare again
+-- returns: now in us, the latest revision, whether the process is known: else it is to declare again, if it does
+--
+-- Who declares nothing, or whose time is over, hears the time and changes nothing: what was declared outlasts any gap in
+-- which no scheduler runs.
 -- include: time states declarations
 
 local MOST_AT_ONCE = 20
 
 local now_ms, now_us = server_time()
-local is_known = redis.call("ZSCORE", declarers, process)
+local known_until = redis.call("ZSCORE", declarers, process)
+local is_known = known_until and tonumber(known_until) > now_ms
+local over = {}
 if is_known then
     redis.call("ZADD", declarers, digits(now_ms + lease_ms), process)
+    over = redis.call("ZRANGE", declarers, "-inf", digits(now_ms), "BYSCORE", "LIMIT", 0, MOST_AT_ONCE)
 end
-for _, gone in ipairs(redis.call("ZRANGE", declarers, "-inf", digits(now_ms), "BYSCORE", "LIMIT", 0, MOST_AT_ONCE)) do
+for _, gone in ipairs(over) do
     local ids = ids_in(redis.call("HGET", declarations, gone))
     redis.call("ZREM", declarers, gone)
     redis.call("HDEL", declarations, gone)
