@@ -2,7 +2,7 @@
 
 import sys
 
-from singleton_service.background.cli import main
+from singleton_service.background.cli import command_line
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command_line())

@@ -11,12 +11,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["main"]
+__all__ = ["command_line"]
 
 _MISSING = 'singleton-service: the command line needs {name}: pip install "singleton-service[cli]"\n'
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def command_line(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, with the arguments of this process unless others are given; return the exit status.
 
     Where click is not installed, one line says how to get it.

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
-from singleton_service.background.cli import main
 from singleton_service.background.cli.commands import SECTIONS, SERVING, Family, LazyGroup, Verb
 from singleton_service.background.cli.foreseen import foreseen
-from singleton_service.background.cli.main import root
+from singleton_service.background.cli.main import root, run
 from singleton_service.background.cli.problems import CommandError, ExitCode
 from singleton_service.background.config import ConfigError
 from singleton_service.background.config.errors import ConfigProblem
@@ -73,7 +72,7 @@ def project(tmp_path: Path) -> Path:
 
 def test_the_help_lists_every_command_and_imports_none(tmp_path: Path) -> None:
     source = (
-        "import sys; from singleton_service.background.cli import main; main(['--help']);"
+        "import sys; from singleton_service.background.cli import command_line; command_line(['--help']);"
         "print('MODULES', *(name for name in sys.modules if name.startswith('singleton_service.background.cli')"
         " or name in {'redis', 'pydantic', 'rich', 'asyncio', 'logging', 'json'}))"
     )
@@ -110,13 +109,13 @@ def test_each_line_of_the_help_is_what_the_command_says_itself(name: str, verb: 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
 def test_a_call_without_a_command_is_one_for_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(arguments) == ExitCode.OK
+    assert run(arguments) == ExitCode.OK
 
     assert capsys.readouterr().out.startswith("Usage: singleton-service [OPTIONS] COMMAND")
 
 
 def test_a_mistyped_command_is_told_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["grahp"]) == ExitCode.USAGE
+    assert run(["grahp"]) == ExitCode.USAGE
 
     assert capsys.readouterr().err == (
         "Error: there is no command 'grahp': did you mean 'graph'?\n  try: singleton-service graph\n"
@@ -124,7 +123,7 @@ def test_a_mistyped_command_is_told_the_nearest(capsys: pytest.CaptureFixture[st
 
 
 def test_a_wrong_call_is_told_in_our_way(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["graph"]) == ExitCode.USAGE
+    assert run(["graph"]) == ExitCode.USAGE
 
     assert capsys.readouterr().err == (
         "Error: Missing argument 'MODULE[:SERVICE]...'\n  try: singleton-service graph --help\n"
@@ -132,7 +131,7 @@ def test_a_wrong_call_is_told_in_our_way(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_the_version_is_the_installed_one(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--version"]) == ExitCode.OK
+    assert run(["--version"]) == ExitCode.OK
 
     assert re.fullmatch(r"singleton-service \d+\.\d+\S*\n", capsys.readouterr().out)
 
