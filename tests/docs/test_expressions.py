@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import shlex
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from singleton_service.background.cli.main import run as run_command
 from singleton_service.background.expressions import parse
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -57,6 +60,30 @@ def test_an_expression_is_described_and_runs_as_the_reference_says(form: str) ->
 @pytest.mark.parametrize(("expression", "zone", "day"), CASES)
 def test_a_clock_that_jumps_does_to_an_expression_what_the_page_says(expression: str, zone: str, day: str) -> None:
     assert run_row(expression, zone, day) in SAVING.splitlines()
+
+
+def test_the_command_prints_what_the_reference_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    (call, shown), *others = re.findall(
+        r"^```console\n\$ singleton-service (.*)\n((?:.*\n)*?)```$", REFERENCE, re.MULTILINE
+    )
+    assert not others
+
+    assert run_command(shlex.split(call)) == 0
+
+    printed = capsys.readouterr()
+    far_away = re.compile(r" +(WHEN|in \S+|\S+ ago)$", re.MULTILINE)
+    said = printed.err + far_away.sub("", printed.out)
+    assert said == shown
+
+
+def test_the_snippet_says_what_it_comments(capsys: pytest.CaptureFixture[str]) -> None:
+    (snippet,) = re.findall(r"^```python\n(.*?)^```$", REFERENCE, re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+
+    exec(snippet, names)
+
+    assert f'# "{names["monday"].describe()}"' in snippet
+    assert len(capsys.readouterr().out.splitlines()) == 52
 
 
 @pytest.mark.parametrize("message", REFUSALS)

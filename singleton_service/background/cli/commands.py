@@ -71,6 +71,10 @@ SECTIONS: dict[str, dict[str, Verb | Family]] = {
                 "purge": Verb("queues:purge_command", "Cancel everything in a queue that has not started."),
             },
         ),
+        "schedules": Family(
+            "Say when an expression is due.",
+            {"next": Verb("schedules_next:next_command", "Print when an expression would be due next.")},
+        ),
     },
     "This project": {
         "config": Family(

@@ -28,8 +28,12 @@ class ExpressionError(ValueError):
         self.rule = rule
         self.neighbour = neighbour
 
-    def __str__(self) -> str:
-        pointed = [f"  {self.text}", f"  {' ' * self.start}{'^' * (self.end - self.start)}"]
+    @property
+    def marked(self) -> str:
+        """What it is about, and the expression with a mark under the part that is wrong."""
         what = self.text[self.start : self.end] if self.kind == UNSUPPORTED_UNIT else self.text
-        lines = [f"{self.kind}: {what}", *(pointed if self.end > self.start else ())]
-        return "\n".join([*lines, f"{self.rule}. Try: {self.neighbour}"])
+        pointed = [f"  {self.text}", f"  {' ' * self.start}{'^' * (self.end - self.start)}"]
+        return "\n".join([f"{self.kind}: {what}", *(pointed if self.end > self.start else ())])
+
+    def __str__(self) -> str:
+        return f"{self.marked}\n{self.rule}. Try: {self.neighbour}"

@@ -47,14 +47,18 @@ class Recurrence(ABC):
         """Say in English when it is: "At 09:00 on Monday (Europe/Berlin)"."""
 
     def runs_after(self, since: datetime) -> Iterator[datetime]:
-        """Go through the instants after *since*, for as long as it is asked, in UTC."""
+        """Go through the instants after *since*, in UTC, for as long as it is asked or until the year 9999 ends."""
         now_ms = to_ms(since)
         while True:
-            now_ms = self.next_after(now_ms)
-            yield to_instant(now_ms)
+            try:
+                now_ms = self.next_after(now_ms)
+                run = to_instant(now_ms)
+            except OverflowError:
+                return  # Python's calendar goes no further
+            yield run
 
     def next_runs(self, since: datetime, n: int) -> list[datetime]:
-        """Return the first *n* instants after *since*, in UTC."""
+        """Return the first *n* instants after *since*, in UTC; fewer where the year 9999 ends."""
         return list(itertools.islice(self.runs_after(since), n))
 
     def runs_between(self, after: datetime, until: datetime) -> Iterator[datetime]:

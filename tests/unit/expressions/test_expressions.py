@@ -244,6 +244,15 @@ def test_runs_between_two_times_are_found_one_by_one_as_they_are_asked_for() -> 
     assert nine.next_runs(friday, 1)[0].tzinfo is UTC
 
 
+@pytest.mark.parametrize("expression", ["0 0 29 2 *", "*/7 2 29 2 *", "every 366 days", timedelta(days=366)])
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
+def test_runs_end_with_the_calendar(expression: str | timedelta, zone: str) -> None:
+    runs = parse(expression, zone).next_runs(datetime(9991, 1, 1, tzinfo=UTC), 100)
+
+    assert 2 <= len(runs) < 100
+    assert runs[-1].year >= 9996
+
+
 def test_a_naive_time_is_local_time() -> None:
     hourly, now = parse("hourly"), datetime(2024, 3, 8, 8, 30, tzinfo=UTC)
     naive = now.astimezone().replace(tzinfo=None)
