@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from singleton_service.background.config import ConfigService, Settings
 from singleton_service.background.doctor import Finding, Verdict, examine
 from singleton_service.background.task_queue import TaskQueueService, TaskRequest
@@ -19,8 +21,6 @@ from singleton_service.background.worker import WorkerService
 from singleton_service.background.worker.crew import Crew
 
 if TYPE_CHECKING:
-    import pytest
-
     from tests.conftest import Surroundings
     from tests.faults.servers import PlainServer
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Queue = type[TaskQueueService]
 ROOT = Path(__file__).parents[2]
 OK, WARNING, PROBLEM = Verdict
+on_one_engine = pytest.mark.parametrize("surroundings", ["embedded"], indirect=True)
 
 
 def found(check: str, settings: Settings | None = None) -> Finding:
@@ -147,9 +148,9 @@ def test_a_coroutine_that_blocked_the_event_loop_is_found_with_its_line(
 
     monkeypatch.setenv("TASKS_BLOCKED_LOOP_SECONDS", "0.1")
     queue.register_handler("crunch", crunch)
-    queue.enqueue_task("crunch")
     WorkerService.start_workers(1)
-    until(lambda: verdict_of("event loop") is WARNING)
+    # On a busy machine one may go unseen.
+    until(lambda: queue.enqueue_task("crunch", unique_key="crunch") and verdict_of("event loop") is WARNING)
     said = found("event loop").finding
     assert "(crunch)" in said
     assert "test_doctor.py, line " in said
@@ -174,13 +175,15 @@ def test_a_queue_of_a_newer_version_is_found(queue: Queue) -> None:
     assert verdict_of("protocol") is PROBLEM
 
 
+@on_one_engine
 def test_the_command_prints_what_is_wrong_and_ends_with_it(
     queue: Queue, surroundings: Surroundings, tmp_path: Path
 ) -> None:
     queue.register_handler("x", lambda payload: None)
     queue.enqueue_task("x")
     ran = call("doctor", cwd=tmp_path, environment=surroundings.environment)
-    assert (ran.returncode, "problem" in ran.stderr) == (1, True)
+    assert (ran.returncode, ran.stderr) == (1, "")
+    assert re.fullmatch(r"\d problems?( and \d warnings?)?", ran.stdout.splitlines()[-1])
     assert re.search(r"^problem  workers +default has 1 task and no worker$", ran.stdout, re.MULTILINE)
     assert re.search(r"^ +try: singleton-service worker MODULE", ran.stdout, re.MULTILINE)
     as_json = call("doctor", "--json", cwd=tmp_path, environment=surroundings.environment)
@@ -189,7 +192,7 @@ def test_the_command_prints_what_is_wrong_and_ends_with_it(
     assert {"check", "verdict", "finding", "fix"} == set(told["findings"][0])
     WorkerService.start_workers(1)
     ran = call("doctor", cwd=tmp_path, environment=surroundings.environment)
-    assert ran.returncode == (0 if surroundings.engine == "embedded" else 1), "persistence is a problem there"
+    assert ran.returncode == 0
 
 
 def test_the_command_says_that_a_server_is_away(tmp_path: Path) -> None:
@@ -201,6 +204,7 @@ def test_the_command_says_that_a_server_is_away(tmp_path: Path) -> None:
     assert (health.returncode, health.stdout, len(health.stderr.splitlines())) == (3, "", 3)
 
 
+@on_one_engine
 def test_health_counts_the_workers_that_live(queue: Queue, surroundings: Surroundings, tmp_path: Path) -> None:
     def health(*arguments: str) -> tuple[int, str, str]:
         ran = call("health", *arguments, cwd=tmp_path, environment=surroundings.environment)

@@ -10,7 +10,7 @@ import click
 
 from singleton_service.background.doctor import UNREACHABLE, Verdict, examine, worst
 
-from .output import is_terminal, json_option, note, write_json, write_line
+from .output import is_terminal, json_option, write_json, write_line
 from .problems import ExitCode, is_colourful
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def doctor_command(context: click.Context, *, as_json: bool) -> None:
         write_json({"verdict": verdict, "findings": [asdict(finding) for finding in findings]})
     else:
         _print(findings)
-        note(_summary(findings))
+        write_line(_summary(findings))
     is_away = any(finding.check == UNREACHABLE for finding in findings)
     context.exit(ExitCode.UNREACHABLE if is_away else ExitCode.FAILED if verdict is Verdict.PROBLEM else ExitCode.OK)
 
