@@ -17,6 +17,7 @@ import pytest
 
 from singleton_service import BaseService, requires
 from singleton_service.background.config import Settings
+from singleton_service.background.doctor import examine
 from singleton_service.background.engine import open_engine
 from singleton_service.background.task_queue import TaskHandler, TaskQueueService
 from singleton_service.background.worker import WorkerService
@@ -64,9 +65,7 @@ class Scene:
 
     def has(self, check: str) -> bool:
         """Whether the doctor finds anything by a check."""
-        return (
-            re.search(rf"^(warning|problem) +{check} ", self.run("singleton-service doctor"), re.MULTILINE) is not None
-        )
+        return any(finding.check == check and finding.fix for finding in examine())
 
     def run(self, command: str) -> str:
         """Return what a command prints, whichever way."""
@@ -241,9 +240,14 @@ def scene(embedded_data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         monkeypatch.delenv(name)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     with folder_of_its_own() as folder:
         monkeypatch.chdir(folder)
+        # The command of this very source, whatever is installed.
+        command = folder / "bin" / "singleton-service"
+        command.parent.mkdir()
+        command.write_text(f'#!/bin/sh\nexec {sys.executable} -m singleton_service "$@"\n')
+        command.chmod(0o700)
+        path = f"{command.parent}:{os.environ['PATH']}"
         with clean_process(), monkeypatch.context() as patch, ExitStack() as ends:
             yield Scene(folder, {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}, patch, ends)
 
