@@ -22,6 +22,7 @@ import httpx
 import pytest
 
 from singleton_service import ServiceState
+from tests.users_pytest import plugin_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ PAGES = [
     "howto/django.md",
     "howto/scripts.md",
     "howto/pytest.md",
+    "howto/test-your-tasks.md",
     "howto/prefork.md",
     "howto/optional-services.md",
     "howto/threads-and-processes.md",
@@ -129,17 +131,10 @@ class Reader:
                 "pytest",
                 "-p",
                 "no:cacheprovider",
-                *self.plugin(),
+                *plugin_options(),
                 *ported[1:],
             ]
         return [sys.executable, "-m", *ported]
-
-    def plugin(self) -> list[str]:
-        """Return what it takes to load our plugin where the package is not installed with its entry points."""
-        from importlib.metadata import entry_points
-
-        is_installed = any(point.name == "singleton_service" for point in entry_points(group="pytest11"))
-        return [] if is_installed else ["-p", "singleton_service._pytest_plugin"]
 
     def run(self, words: list[str]) -> str:
         done = subprocess.run(

@@ -15,6 +15,7 @@ import services.config
 import services.fastapi
 import services.scheduler
 import services.task_queue
+import services.testing
 import services.worker
 import singleton_service
 from singleton_service import exceptions
@@ -30,6 +31,7 @@ HOMES = [
     services.worker,
     services.scheduler,
     services.fastapi,
+    services.testing,
     singleton_service,
     exceptions,
 ]

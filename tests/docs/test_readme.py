@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx
 import pytest
 
+from tests.users_pytest import plugin_options
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -50,6 +52,7 @@ def plain(text: str) -> str:
     """Return text without what differs from run to run: ids, directories, a count of seconds, trailing spaces."""
     text = re.sub(r"\bdefault\.[0-9a-z]{20,}", "default.ID", text)
     text = re.sub(r"(data kept in|its data is in) \S+", r"\1 DIRECTORY", text)
+    text = re.sub(r"(passed in) .*", r"\1 A MOMENT", text)
     text = re.sub(r"(│ take_stock +│ +)[1-9]\d*( │)", r"\1N\2", text)
     return re.sub(r" +$", "", text, flags=re.MULTILINE).strip() + "\n"
 
@@ -156,6 +159,11 @@ def test_the_application_answers_as_the_readme_says(folder: Path) -> None:
         wait_until(lambda: server.printed.count("to ada@example.com") == 2)
 
 
+def test_the_test_passes_as_the_readme_says(folder: Path) -> None:
+    printed = run(folder, "-m", "pytest", "-p", "no:cacheprovider", *plugin_options(), "-q", "test_shop.py")
+    assert_prints("pytest -q test_shop.py", printed)
+
+
 def curl(command: str) -> str:
     """Do what a curl command of the README does, where curl itself may be missing."""
     words = shlex.split(command)
@@ -186,5 +194,6 @@ def test_make_alone_prints_what_the_readme_says() -> None:
 
 def test_every_command_of_the_readme_is_run_by_a_test() -> None:
     run_here = {"python hello.py", "python worker.py", "python shop.py", "uvicorn app:app", "make run", "make"}
+    run_here |= {"pytest -q test_shop.py"}
     others = {command for command in COMMANDS if not command.startswith(("pip install ", "curl "))}
     assert others == run_here

@@ -24,7 +24,9 @@ MIGRATE = "singleton_service.background.migrate"
 SUPERVISOR = "singleton_service.background.supervisor"
 CLI = "singleton_service.background.cli"
 DOCTOR = "singleton_service.background.doctor"
-DOORS = FASTAPI | {"singleton_service.background.fastapi"}
+TESTING = "singleton_service.background.testing"
+PLUGIN = "singleton_service.background._pytest_plugin"
+DOORS = FASTAPI | {"singleton_service.background.fastapi", TESTING}
 ALLOWED: dict[str, set[str]] = {
     "singleton_service": set(),
     "singleton_service.background": BASE,
@@ -35,6 +37,8 @@ ALLOWED: dict[str, set[str]] = {
     "singleton_service.background.worker": QUEUE,
     "singleton_service.background.scheduler": QUEUE,
     "singleton_service.background.fastapi": FASTAPI,
+    TESTING: FASTAPI,
+    PLUGIN: {TESTING},
     MIGRATE: QUEUE,
     DOCTOR: FASTAPI,
     SUPERVISOR: FASTAPI,
@@ -44,7 +48,7 @@ ALLOWED: dict[str, set[str]] = {
     "services": DOORS,
     "examples": DOORS | {"services"},
     "benchmarks": DOORS | {"services"},
-    "tests": DOORS | {MIGRATE, SUPERVISOR, CLI, DOCTOR, "services", "examples", "benchmarks"},
+    "tests": DOORS | {PLUGIN, MIGRATE, SUPERVISOR, CLI, DOCTOR, "services", "examples", "benchmarks"},
 }
 WEB = {"fastapi", "starlette", "uvicorn"}
 # The container is standard library only, but for the page that pytest itself loads.

@@ -6,8 +6,12 @@ import contextlib
 import traceback
 from concurrent.futures import Future
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import loop, scopes, seat
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 # A plain handler is called from there; a coroutine's error comes back through the loop and its future.
 ON_THE_WAY = {
@@ -21,14 +25,19 @@ ON_THE_WAY = {
 
 
 def told(error: BaseException) -> str:
-    """Return the traceback from the handler on: the frames that led there are of no use to its author."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename in ON_THE_WAY:
-        trace = trace.tb_next
-    whole = traceback.TracebackException(type(error), error, trace)
+    """Return the traceback from the handler on, as text."""
+    whole = traceback.TracebackException(type(error), error, from_handler_on(error))
     if whole.stack and whole.stack[-1].filename == seat.__file__:
         del whole.stack[-1]  # where an interruption arrived
     return "".join(whole.format())
+
+
+def from_handler_on(error: BaseException) -> TracebackType | None:
+    """Return the traceback without the frames that led to the handler, which are of no use to its author."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename in ON_THE_WAY:
+        trace = trace.tb_next
+    return trace
 
 
 def shown(error: BaseException) -> str:
