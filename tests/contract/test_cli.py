@@ -366,7 +366,7 @@ def test_status_is_all_at_a_glance(queue: Queue, ask: Any, call: Any) -> None:
     code, out, _ = call("status")
     assert code == 0
     assert "Queues\nnone yet: they come with their first task\n" in out
-    assert "Workers\nnone: tasks wait until one is started\n" in out
+    assert "Workers\nnone: tasks wait for one, as singleton-service worker MODULE starts it\n" in out
     assert out.endswith("Failed lately\nnone\n")
     (failed,) = fail(queue, "mail")
     queue.enqueue_task("mail", queue="low")

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from singleton_service.background.config import ConfigService
-from singleton_service.background.config.masking import mask_url
 from singleton_service.background.worker.metrics import processors
 
 from .problems import is_colourful
+from .showing import server_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,10 +49,7 @@ def facts(title: str, handlers: Sequence[Handler], *, threads: int | None, order
         ConfigError: a setting can't be used.
     """
     settings = ConfigService.get_config()
-    if settings.redis_url is None:
-        server = f"embedded, its data in {settings.resolved_data_dir()}"
-    else:
-        server = mask_url(settings.redis_url)
+    server = server_text(settings)
     if settings.namespace != "tasks":
         server += f", namespace {settings.namespace}"
     at_once = queues = None

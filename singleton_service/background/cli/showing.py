@@ -7,12 +7,15 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
+from singleton_service.background.config.masking import mask_url
 from singleton_service.background.task_queue import Progress, Task, TaskError, TaskStatus
 
 from .output import Cell, Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from singleton_service.background.config import Settings
 
 STYLES = {
     TaskStatus.PENDING: "",
@@ -24,7 +27,6 @@ STYLES = {
     TaskStatus.EXPIRED: "dim",
 }
 _NOTE_CHARS = 200
-_TENTHS_BELOW_S = 9.95
 _SPANS = ((86_400, "d"), (3600, "h"), (60, "m"))
 
 
@@ -70,18 +72,30 @@ def note_of(task: Task) -> str:
     if task.held_reason:
         said = task.held_reason
     elif task.status in {TaskStatus.FAILED, TaskStatus.RETRYING} and task.errors:
-        # What every failed attempt's message begins with is no news beside the word "failed".
-        said = f"{task.errors[-1].type}: {(task.error_message or '').removeprefix('Task execution failed: ')}"
+        said = error_text(task.errors[-1])
     elif task.progress is not None:
         said = f"{task.progress.percent:g} % {task.progress.message}"
     elif task.eta is not None:
         said = f"due {relative(task.eta)}"
     elif task.status is TaskStatus.COMPLETED and task.started_at and task.completed_at:
-        said = f"took {span((task.completed_at - task.started_at).total_seconds())}"
+        said = f"took {_exactly((task.completed_at - task.started_at).total_seconds())}"
     if task.status is TaskStatus.RETRYING and task.eta is not None:
         said = f"again {relative(task.eta)}; {said}"
     words = " ".join(said.split())
     return words if len(words) <= _NOTE_CHARS else f"{words[: _NOTE_CHARS - 1]}…"
+
+
+def error_text(error: TaskError) -> str:
+    """Return a failed attempt's error: its type and what it said."""
+    # What a worker puts before it is no news beside the word "failed".
+    return f"{error.type}: {error.message.removeprefix('Task execution failed: ')}"
+
+
+def server_text(settings: Settings) -> str:
+    """Return which server these settings mean, without secrets."""
+    if settings.redis_url is None:
+        return f"embedded, its data in {settings.resolved_data_dir()}"
+    return mask_url(settings.redis_url)
 
 
 def now() -> datetime:
@@ -93,13 +107,16 @@ def span(seconds: float) -> str:
     """Return a time in few letters: `250ms`, `12s`, `5m`, `3h`, `2d`."""
     if 0 < seconds < 0.9995:
         return f"{max(1, round(seconds * 1000))}ms"
-    if 0 < seconds < _TENTHS_BELOW_S:
-        return f"{seconds:.1f}".removesuffix(".0") + "s"
     whole = max(0, round(seconds))
     for size, unit in _SPANS:
-        if whole >= size:
+        # A moment after somebody said "in an hour" it is still an hour.
+        if whole >= 0.99 * size:
             return f"{round(whole / size)}{unit}"
     return f"{whole}s"
+
+
+def _exactly(seconds: float) -> str:
+    return f"{seconds:.1f}s" if 0.9995 <= seconds < 9.95 else span(seconds)
 
 
 def relative(when: datetime) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from singleton_service.background.config import ConfigService
 from singleton_service.background.task_queue import QueueUnavailableError
 
 from .failed import failures_table
@@ -25,7 +26,7 @@ from .output import (
 )
 from .overview import Overview, look
 from .queues import queues_table
-from .showing import relative
+from .showing import relative, server_text
 from .values import duration
 
 if TYPE_CHECKING:
@@ -129,16 +130,16 @@ def _screen(overview: Overview, width: int) -> RenderableType:
 def _headline(overview: Overview) -> str:
     minute = overview.last_minute
     return (
-        f"{overview.server}\n{overview.at.astimezone():%H:%M:%S}  namespace {overview.namespace}, "
-        f"last minute: {minute['enqueued']:,} enqueued, {minute['completed']:,} completed, "
-        f"{minute['failed']:,} failed, {minute['retried']:,} retried"
+        f"{overview.at.astimezone():%H:%M:%S}  {server_text(ConfigService.get_config())}, "
+        f"namespace {overview.namespace}\nlast minute: {minute['enqueued']:,} enqueued, "
+        f"{minute['completed']:,} completed, {minute['failed']:,} failed, {minute['retried']:,} retried"
     )
 
 
 def _parts(overview: Overview) -> Iterator[tuple[str, Table, str]]:
     """Yield heading and table of each part, and what to say when there is nothing in it."""
     yield "Queues", queues_table(overview.queues), "none yet: they come with their first task"
-    yield "Workers", _workers_table(overview), "none: tasks wait until one is started"
+    yield "Workers", _workers_table(overview), "none: tasks wait for one, as singleton-service worker MODULE starts it"
     yield "Failed lately", failures_table(overview.failures), "none"
 
 

@@ -13,7 +13,7 @@ from .choosing import known_queue, name_option, queue_option
 from .foreseen import no_such_task
 from .output import json_option, note, write_json, write_line, write_pairs, write_table
 from .problems import usage_errors
-from .showing import clock, note_of, status_cell, task_json, tasks_table
+from .showing import clock, error_text, note_of, status_cell, task_json, tasks_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from singleton_service.background.task_queue import Task
 
 _PAGE = 1000
+# Of many failed attempts so many of the first are kept, and some of the last.
+_FIRST_KEPT = 3
 
 
 @click.command("list")
@@ -81,13 +83,16 @@ def show_command(task_id: str, *, as_json: bool) -> None:
         write_json(task_json(task))
         return
     write_pairs(list(_told(task)))
+    if task.errors:
+        write_line("")
     for number, error in enumerate(task.errors, start=1):
-        write_line(f"\nattempt {number} failed {clock(error.when)}: {error.type}: {error.message}")
+        if task.errors_left_out and number == _FIRST_KEPT + 1:
+            write_line(f"{task.errors_left_out:,} attempts between these are not kept")
+        number_then = number if number <= _FIRST_KEPT else number + task.errors_left_out
+        write_line(f"attempt {number_then} failed {clock(error.when)}: {error_text(error)}")
         following = task.errors[number].traceback if number < len(task.errors) else None
         if error.traceback and error.traceback != following:
             write_line(error.traceback.rstrip())
-    if task.errors_left_out:
-        write_line(f"\n{task.errors_left_out:,} failed attempts between the first and the latest are not kept")
 
 
 def _told(task: Task) -> Iterator[tuple[str, str, str]]:
