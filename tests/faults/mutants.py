@@ -181,6 +181,14 @@ MUTANTS = (
         "ran twice",
     ),
     Mutant(
+        "a worker that was seen dead is given no rest of its lease",
+        f"{_QUEUE}/lua/recover.lua",
+        'if is_dead ~= "1" and ends_ms',
+        "if ends_ms",
+        "tests/system/test_supervisor.py::test_tasks_of_a_killed_child_run_again_at_once_and_another_takes_its_place",
+        "TimeoutError",
+    ),
+    Mutant(
         "a recovery wakes somebody",
         f"{_QUEUE}/lua/recover.lua",
         "made room for.\n    wake_one()\n",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import closing
 from importlib.util import find_spec
 
@@ -45,8 +46,20 @@ def dev_command(context: click.Context, modules: tuple[str, ...], host: str, por
     if apps:
         if find_spec("uvicorn") is None:
             raise CommandError("an app takes uvicorn", fix='pip install "singleton-service[fastapi]"')
+        _check_port(host, port)
         command = (*python(), "-m", "singleton_service.background.cli.web", apps[0], host, str(port))
         programs.append(Program("web", command, is_alone=True))
         note(f"web: http://{host}:{port}")
     with closing(Prefixes([each.name for each in programs])) as prefixes:
         context.exit(supervise(programs, Banner("dev", fires=True), reload=True, prefixes=prefixes))
+
+
+def _check_port(host: str, port: int) -> None:
+    # Whoever has it says so at once, instead of each time that uvicorn is started again.
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            pass
+    except OSError as error:
+        raise CommandError(
+            f"port {port} of {host} can't be had", error.strerror or str(error), f"Choose another: --port {port + 1}"
+        ) from error

@@ -143,7 +143,7 @@ def _burst(threads: int, queues: str | None, hearing: Hearing) -> int:
         WorkerService._stop(calls[0] if calls else None)
     counts = WorkerService.get_worker_stats()
     done, failed = counts["tasks_processed"], counts["tasks_failed"]
-    logger.info("%d tasks done, %d attempts failed%s", done, failed, "" if is_done else "; stopped before the end")
+    logger.info("Tasks done: %d, attempts failed: %d%s", done, failed, "" if is_done else "; stopped before the end")
     return ExitCode.OK if is_done and not failed else ExitCode.FAILED
 
 

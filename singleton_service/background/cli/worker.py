@@ -27,6 +27,7 @@ def _workers(command: Command) -> Command:
         (
             click.option(
                 "--threads",
+                metavar="N",
                 type=click.IntRange(1, 1000),
                 default=4,
                 show_default=True,
@@ -35,11 +36,13 @@ def _workers(command: Command) -> Command:
             click.option(
                 "--async",
                 "coroutines",
+                metavar="N",
                 type=click.IntRange(1, 10_000),
                 help="Coroutines that run at once, in each worker process; TASKS_ASYNC_CONCURRENCY (100) unless given.",
             ),
             click.option(
                 "--task-processes",
+                metavar="N",
                 type=click.IntRange(1, 1000),
                 help="Processes that each worker process has at most for tasks with execution='process'; "
                 "TASKS_PROCESSES (one for each processor) unless given.",
@@ -51,6 +54,7 @@ def _workers(command: Command) -> Command:
             ),
             click.option(
                 "--processes",
+                metavar="N",
                 type=click.IntRange(1, 1000),
                 help="Worker processes, under a parent that starts the dead again and has their tasks go on at once. "
                 "Without it there is this one process.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import socket
 import subprocess
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _BLOCKED = (signal.SIGINT, signal.SIGTERM)
 _CHUNK_BYTES = 65536
+# Its supervisor tells systemd how all of them are.
+_SYSTEMD = "NOTIFY_SOCKET"
 
 
 def python() -> tuple[str, ...]:
@@ -70,6 +73,7 @@ class Child:
                 stdout=output,
                 stderr=output,
                 pass_fds=(theirs.fileno(),),
+                env={name: value for name, value in os.environ.items() if name != _SYSTEMD},
             )
         except BaseException:
             self.line.close()

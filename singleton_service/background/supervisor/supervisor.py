@@ -11,6 +11,8 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from singleton_service.background.worker.systemd import notify
+
 from .child import Child
 from .memory import resident_mb
 from .obituary import ended
@@ -34,6 +36,7 @@ _LOOK_AT_LIMITS_S = 0.5
 # A replacement that died is followed by another one after this.
 _NEXT_REPLACEMENT_S = 10.0
 _CLOSE_S = 3.0
+_TELL_SYSTEMD_S = 1.0
 
 
 class Supervisor:
@@ -84,13 +87,14 @@ class Supervisor:
         for end in (self._signals, self._signalled):
             os.set_blocking(end, False)
         self._recoverer: Recoverer | None = None
+        self._tell_systemd_at = 0.0 if os.environ.get("NOTIFY_SOCKET") else math.inf
 
     def run(self) -> int:
         """Run until told to stop, or until all programs have done their part; on the main thread.
 
         Returns:
-            0 after a stop; the code of a child that could not be started the first time, or 1; where programs may end,
-            the highest code one of them ended with.
+            0 after a stop; the code of a child that could not be started the first time; where programs may end, the
+            highest one that one of them ended with.
         """
         with self._watched_signals():
             try:
@@ -139,6 +143,8 @@ class Supervisor:
         if program not in self._loaded:
             self._loaded.add(program)
             self._on_loaded(program, child.loaded)
+            if self._loaded == {slot.program for slot in self._slots}:
+                notify("READY=1")
         for slot in self._slots:
             if slot.program == program and slot.child is None and not slot.is_done and not self._stops:
                 slot.start_at = min(slot.start_at, time.monotonic())
@@ -159,7 +165,7 @@ class Supervisor:
         if slot is self._replacing and not was_there:
             self._replacing = None
         if child.was_told is not None:
-            self._note_end(child, code)
+            self._note_end(slot.program, child, code)
         elif was_successor:
             self._replace_at = time.monotonic() + _NEXT_REPLACEMENT_S
             logger.warning("%s, pid %d, which was to take over, %s", child.name, child.pid, ended(code))
@@ -170,7 +176,9 @@ class Supervisor:
         if slot.program.is_alone and slot.child is None and not slot.leaving and child.was_told and not self._stops:
             slot.start_at = time.monotonic()
 
-    def _note_end(self, child: Child, code: int) -> None:
+    def _note_end(self, program: Program, child: Child, code: int) -> None:
+        if program.may_end and code != 0:
+            self._code = 1  # it was not done
         if code != 0 and child.loaded is not None:
             logger.warning("%s, pid %d, was told to end, and %s", child.name, child.pid, ended(code))
 
@@ -200,7 +208,7 @@ class Supervisor:
 
     def _wait_s(self) -> float | None:
         now = time.monotonic()
-        events = [slot.start_at for slot in self._slots]
+        events = [self._tell_systemd_at, *(slot.start_at for slot in self._slots)]
         events += [child.kill_at for slot in self._slots for child in slot.everybody()]
         if self._has_limits:
             events.append(self._look_at_limits_at)
@@ -209,6 +217,9 @@ class Supervisor:
 
     def _look(self) -> None:
         now = time.monotonic()
+        if now >= self._tell_systemd_at:
+            self._tell_systemd_at = now + _TELL_SYSTEMD_S
+            notify("WATCHDOG=1")
         self._look_for_dead()
         for slot in self._slots:
             if slot.start_at <= now and slot.child is None and not self._stops:
@@ -290,6 +301,7 @@ class Supervisor:
     def _stop(self) -> None:
         """Tell all to end: in peace, then at once, then not at all any more."""
         self._stops += 1
+        notify("STOPPING=1")
         for slot in self._slots:
             slot.start_at = math.inf
             for child in slot.everybody():
