@@ -11,6 +11,7 @@ from singleton_service.background.task_queue.errors import (
     TaskNotFoundError,
     TaskQueueError,
 )
+from singleton_service.background.worker import HealthProbeError
 from singleton_service.exceptions import ServiceError
 
 from .problems import CommandError, ExitCode
@@ -49,6 +50,9 @@ def _told(error: BaseException) -> CommandError | None:
             what = f"{len(error.failures)} of the modules of {error.package!r} can't be used"
             why = "; ".join(f"{name}: {said}" for name, said in error.failures.items())
             told = CommandError(what, why, "Mend them: the tracebacks above say where.")
+        case HealthProbeError():
+            what = f"health can't be told at {error.place} ({error.setting})"
+            told = CommandError(what, error.reason, error.advice)
         case TaskQueueError():
             told = CommandError(str(error))
     return told
