@@ -24,7 +24,7 @@ PEERS := $(BENCH)/.installed
 AT_ONCE = $(if $(findstring no:xdist,$(ARGS)),,--numprocesses=$(JOBS) --dist=loadgroup --no-loadscope-reorder)
 
 .DEFAULT_GOAL := help
-.PHONY: help run api test test-all check format faults mutants soak bench bench-queue bench-container clean
+.PHONY: help run api test test-all check format faults mutants soak bench bench-queue bench-schedules bench-container clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL: # one pip at a time in one .venv
 
@@ -72,6 +72,9 @@ bench: $(FULL) ## Measure enqueue, drain and pick-up latency on this machine
 bench-queue: $(FULL) ## Measure what a task costs the server: memory, and time with a million waiting
 	@$(BIN)/python -m benchmarks.memory
 	@$(BIN)/python -m benchmarks.depth
+
+bench-schedules: $(FULL) ## Kill schedulers for two minutes: missing and double instants, lateness, idle cost
+	@$(BIN)/python -m benchmarks.schedules $(ARGS)
 
 bench-container: $(PEERS) ## Compare the container with five others: claims, calls, starts, imports
 	@$(BENCH)/bin/python -m benchmarks.container.claims

@@ -37,12 +37,15 @@ class ServerClock:
         """Take note that the server told the time between two moments; return by how many seconds it was off.
 
         The answer says no more than that: what agrees with it moves nothing, so that a slow answer makes nothing worse.
+        Of what may be true the earliest is believed, so nothing is ever fired before its instant.
         """
         told_s = now_us / _US
-        earliest, latest = told_s - received_at_s, told_s - sent_at_s
-        if self._ahead_s is None:
-            self._ahead_s = (earliest + latest) / 2
-            return 0.0
+        earliest_s, latest_s = told_s - received_at_s, told_s - sent_at_s
         before_s = self._ahead_s
-        self._ahead_s = min(max(before_s, earliest), latest)
-        return self._ahead_s - before_s
+        if before_s is None:
+            self._ahead_s = earliest_s
+            return 0.0
+        if earliest_s <= before_s <= latest_s:
+            return 0.0
+        self._ahead_s = earliest_s
+        return earliest_s - before_s

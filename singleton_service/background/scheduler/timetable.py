@@ -8,7 +8,7 @@ server's clock. For one thread.
 from __future__ import annotations
 
 import heapq
-import itertools
+import random
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -88,7 +88,6 @@ class Timetable(schedule.Scheduler):
         self.see_to = see_to
         self._by_id: dict[str, Entry] = {}
         self._heap: list[tuple[int, int, Entry]] = []
-        self._tickets = itertools.count()
 
     def add(self, schedule_id: str, definition: Definition, revision: int, instant_ms: int, runs: int = 0) -> Entry:
         """Put an entry in, in the place of one with the same id."""
@@ -166,7 +165,8 @@ class Timetable(schedule.Scheduler):
             return  # removed, or replaced, while it was being seen to
         entry.due_ms = due_ms
         entry.next_run = datetime.fromtimestamp(entry.instant_ms / 1000, UTC)
-        entry.ticket = next(self._tickets)
+        # By chance: where many are due at once, several schedulers begin with different ones.
+        entry.ticket = random.getrandbits(62)
         # Entries that moved leave their old place behind; when those outnumber the rest, build the heap anew.
         if len(self._heap) > 2 * len(self._by_id) + _FEW_STALE:
             self._heap = [item for item in self._heap if item[1] == item[2].ticket]

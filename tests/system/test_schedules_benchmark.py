@@ -1,0 +1,34 @@
+"""The measurement of schedules, with small numbers: schedulers are killed, and no instant is missing or double."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.timeout(120)
+def test_each_instant_is_one_task_though_schedulers_are_killed_all_the_time() -> None:
+    numbers = ["--seconds", "4", "--schedules", "5", "--kill-every", "0.7", "--idle", "50", "--idle-seconds", "0.1"]
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "benchmarks.schedules", *numbers],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    rows = [line.rpartition("left alone")[2].rpartition("being killed")[2].split() for line in ran.stdout.splitlines()]
+    counted = [[int(number) for number in row[:4]] for row in rows if len(row) == 8 and row[0].isdigit()]
+    assert len(counted) == 2
+    for due, tasks, missing, double in counted:
+        assert due == tasks > 0
+        assert (missing, double) == (0, 0)
+    assert "of a core" in ran.stdout
