@@ -24,7 +24,7 @@ TYPED = re.compile(r"^\(Pdb\) (.+)\n", re.MULTILINE)
 VARYING = [
     (re.compile(r"\d{4}-\d\d-\d\d "), "DATE "),
     (re.compile(r"\b\d\d:\d\d:\d\d\b"), "TIME"),
-    (re.compile(r"\b\d+(\.\d+)?(ms|s|m)\b( ago)?"), "AGE"),
+    (re.compile(r"\b\d+(\.\d+)?(ms|s|m|h|d)\b( ago)?"), "AGE"),
     (re.compile(r"(unix://)?/[\w./-]+/(tasks\.py|server\.sock)"), r"DIRECTORY/\2"),
     (re.compile(r"/home/ada/tasks"), "DATA"),
     (re.compile(r"^ +[~^]+$\n", re.MULTILINE), ""),  # Python 3.11 and 3.13 do not point at quite the same

@@ -72,8 +72,27 @@ SECTIONS: dict[str, dict[str, Verb | Family]] = {
             },
         ),
         "schedules": Family(
-            "Say when an expression is due.",
-            {"next": Verb("schedules_next:next_command", "Print when an expression would be due next.")},
+            "List, add, pause, run and remove what comes again and again.",
+            {
+                "list": Verb(
+                    "schedules_look:list_command", "List schedules, whoever made them, the next to fire first."
+                ),
+                "show": Verb(
+                    "schedules_look:show_command", "Show all there is to know of a schedule, with its last fires."
+                ),
+                "next": Verb("schedules_next:next_command", "Print when an expression would be due next."),
+                "add": Verb(
+                    "schedules_change:add_command", "Have a task done again and again, and print the schedule's id."
+                ),
+                "pause": Verb("schedules_change:pause_command", "Fire a schedule no more until it is resumed."),
+                "resume": Verb(
+                    "schedules_change:resume_command", "Have a paused schedule go on with its next instant."
+                ),
+                "run": Verb(
+                    "schedules_change:run_command", "Fire a schedule now, paused or not, and print the task's id."
+                ),
+                "remove": Verb("schedules_change:remove_command", "End a schedule everywhere; its tasks stay."),
+            },
         ),
     },
     "This project": {
