@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from singleton_service.background.task_queue import TaskHandle, TaskStatus
 
 from .output import is_terminal, note, terminal, write_json, write_json_line, write_line
-from .problems import CommandError, ExitCode
+from .problems import CommandError, ExitCode, printable
 from .showing import note_of, status_cell, task_json
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _shown_live(updates: Iterable[Task]) -> Task | None:
         TextColumn("{task.fields[status]}"),
         BarColumn(30),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[said]}"),
+        TextColumn("{task.fields[said]}", markup=False),
     )
     with Progress(*columns, console=terminal(), transient=True) as bar:
         line = bar.add_task("", total=None, status="", said="")
@@ -90,7 +90,7 @@ def _shown_live(updates: Iterable[Task]) -> Task | None:
                 total=100 if has_come else None,
                 completed=last.progress.percent if last.progress else 0,
                 status=status_cell(last).text,
-                said=last.progress.message if last.progress else note_of(last),
+                said=printable(last.progress.message if last.progress else note_of(last)),
             )
     return last
 

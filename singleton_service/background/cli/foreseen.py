@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 from singleton_service.background.config import ConfigError
 from singleton_service.background.config.masking import mask_url
 from singleton_service.background.engine import EngineError
@@ -15,6 +18,8 @@ from singleton_service.background.worker import HealthProbeError
 from singleton_service.exceptions import ServiceError
 
 from .problems import CommandError, ExitCode
+
+_CANT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 def foreseen(error: BaseException) -> CommandError | None:
@@ -55,7 +60,19 @@ def _told(error: BaseException) -> CommandError | None:
             told = CommandError(what, error.reason, error.advice)
         case TaskQueueError():
             told = CommandError(str(error))
+        case FileNotFoundError() if not _has_directory():
+            told = CommandError("the working directory is gone", fix="go to one that is there")
+        case OSError() if error.errno in _CANT_WRITE and error.filename is None:
+            told = CommandError("what was to be printed can't be written", error.strerror or "")
     return told
+
+
+def _has_directory() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def no_such_task(task_id: str) -> CommandError:

@@ -10,7 +10,7 @@ from singleton_service import graph as take_graph
 from singleton_service._requires import is_service
 
 from .loading import load_module
-from .output import json_option, write_json
+from .output import json_option, write_json, write_line
 from .problems import CommandError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def graph_command(where: Sequence[str], form: str, *, as_json: bool) -> None:
     if as_json:
         write_json({"services": _nodes(picture)})
     else:
-        click.echo(getattr(picture, form)())
+        write_line(getattr(picture, form)())
 
 
 def _nodes(picture: Graph) -> list[dict[str, object]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -57,17 +59,30 @@ def run(arguments: Sequence[str]) -> int:
     """
     if _COMPLETE in os.environ:
         root.main([], PROGRAM)  # never returns
+    _take_streams()
     try:
         code = _invoke(arguments)
-        sys.stdout.flush()
     except (KeyboardInterrupt, click.Abort):
         sys.stderr.write("\n")  # after the ^C of the terminal
-        return ExitCode.INTERRUPTED
+        code = ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # Who read this has seen enough. Python would complain at its end about what it can't flush.
+        code = ExitCode.PIPE_CLOSED  # who read this has seen enough
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Python would try once more at its end, and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.PIPE_CLOSED
     return code
+
+
+def _take_streams() -> None:
+    """Have streams that take all there is to say: whoever starts this may have closed them, or speak ASCII alone."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - as long as the process
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _invoke(arguments: Sequence[str]) -> int:
@@ -75,6 +90,7 @@ def _invoke(arguments: Sequence[str]) -> int:
         try:
             with root.make_context(PROGRAM, list(arguments)) as context:
                 root.invoke(context)
+            sys.stdout.flush()
         finally:
             stop()
     except click.exceptions.Exit as leaving:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from .problems import printable
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from rich.console import Console
     from rich.text import Text
@@ -59,7 +61,8 @@ class Table:
 
     def add(self, *cells: Cell | str | int) -> None:
         """Add a row, a cell for each column."""
-        self.rows.append([cell if isinstance(cell, Cell) else Cell(str(cell)) for cell in cells])
+        row = [cell if isinstance(cell, Cell) else Cell(str(cell)) for cell in cells]
+        self.rows.append([Cell(printable(" ".join(cell.text.split())), cell.style) for cell in row])
 
 
 def is_terminal() -> bool:
@@ -87,13 +90,13 @@ def write_json_line(value: Any) -> None:
 
 def write_line(text: str) -> None:
     """Print a line, at once."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{printable(text)}\n")
     sys.stdout.flush()
 
 
 def note(text: str) -> None:
     """Say on stderr what is no data."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{printable(text)}\n")
     sys.stderr.flush()
 
 
@@ -109,64 +112,66 @@ def write_table(table: Table) -> None:
 def plain_lines(table: Table) -> Iterator[str]:
     """Yield the heading and the rows, one line each whatever is in them."""
     rows = [[Cell(column.name.upper()) for column in table.columns]]
-    rows += [[Cell(" ".join(cell.text.split()) or "-") for cell in row] for row in table.rows]
-    widths = _widths(rows)
+    rows += [[Cell(cell.text or "-") for cell in row] for row in table.rows]
+    widths = _widths(rows, len)
     for row in rows:
-        yield _GAP.join(map(_set, row, widths, table.columns)).rstrip()
+        yield _GAP.join(_set(*each, len) for each in zip(row, widths, table.columns, strict=True)).rstrip()
 
 
 def drawn(table: Table, width: int) -> Text:
     """Return a table as a terminal of this width shows it, no row wider: what may go, goes; prose is cut off."""
-    from rich.text import Text  # noqa: PLC0415 - as in terminal()
+    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 - as in terminal()
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    def cut(text: str, most: int) -> str:
+        return text if cell_len(text) <= most else f"{set_cell_size(text, most - 1)}…"
 
     columns = list(table.columns)
     rows = [[Cell(column.name, "bold") for column in columns], *table.rows]
     prose = columns[-1].is_prose
     for n in reversed(range(len(columns))):
-        if _full_width(rows, prose=prose) <= width:
+        if _full_width(rows, cell_len, prose=prose) <= width:
             break
         if columns[n].may_go:
             del columns[n]
             rows = [[*row[:n], *row[n + 1 :]] for row in rows]
-    room = width - _full_width([row[: len(columns) - prose] for row in rows], prose=False) - len(_GAP)
+    room = width - _full_width([row[: len(columns) - prose] for row in rows], cell_len, prose=False) - len(_GAP)
     is_below = prose and room < _LEAST_PROSE
-    widths = _widths(rows)
+    widths = _widths(rows, cell_len)
     shown = Text(no_wrap=True, overflow="ellipsis")
     for number, row in enumerate(rows):
         for n, (cell, cell_width, column) in enumerate(zip(row, widths, columns, strict=True)):
             if column.is_prose and is_below:
                 if number and cell.text:
-                    shown.append(f"\n{_GAP}{_cut(cell.text, width - len(_GAP))}", cell.style or "dim")
+                    shown.append(f"\n{_GAP}{cut(cell.text, width - len(_GAP))}", cell.style or "dim")
             else:
-                text = _cut(cell.text, room) if column.is_prose else _set(cell, cell_width, column)
+                text = cut(cell.text, room) if column.is_prose else _set(cell, cell_width, column, cell_len)
                 shown.append(f"{_GAP if n else ''}{text}", cell.style)
         shown.append("\n")
     shown.right_crop(1)
     return shown
 
 
-def _widths(rows: Sequence[Sequence[Cell]]) -> list[int]:
-    return [max(len(cell.text) for cell in column) for column in zip(*rows, strict=True)]
+def _widths(rows: Sequence[Sequence[Cell]], measure: Callable[[str], int]) -> list[int]:
+    return [max(measure(cell.text) for cell in column) for column in zip(*rows, strict=True)]
 
 
-def _full_width(rows: Sequence[Sequence[Cell]], *, prose: bool) -> int:
+def _full_width(rows: Sequence[Sequence[Cell]], measure: Callable[[str], int], *, prose: bool) -> int:
     """Return how wide rows are; of prose, as much as is worth showing."""
-    widths = _widths(rows)
+    widths = _widths(rows, measure)
     if prose:
         widths[-1] = min(widths[-1], _LEAST_PROSE)
     return sum(widths) + len(_GAP) * (len(widths) - 1)
 
 
-def _set(cell: Cell, width: int, column: Column) -> str:
-    return cell.text.rjust(width) if column.is_number else cell.text.ljust(width)
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}…"
+def _set(cell: Cell, width: int, column: Column, measure: Callable[[str], int]) -> str:
+    room = " " * (width - measure(cell.text))
+    return f"{room}{cell.text}" if column.is_number else f"{cell.text}{room}"
 
 
 def write_pairs(pairs: Sequence[tuple[str, str, str]]) -> None:
     """Print a line for each heading and its text; a terminal has the text in the third of them, a style."""
+    pairs = [(heading, printable(text), style) for heading, text, style in pairs]
     width = max(len(heading) for heading, _, _ in pairs)
     if not is_terminal():
         sys.stdout.writelines(f"{heading.ljust(width)}  {text}\n" for heading, text, _ in pairs)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+# Tabs and ends of lines are harmless.
+_CONTROLS = {n: f"\\x{n:02x}" for n in (*range(9), *range(11, 32), *range(127, 160))}
+
+
 class ExitCode(IntEnum):
     """What the process ends with: a contract with scripts."""
 
@@ -79,13 +83,18 @@ def usage_errors() -> Iterator[None]:
 
 def report(error: CommandError) -> int:
     """Tell about an error on stderr, and return what the process ends with."""
-    lines = [f"{_styled('Error:', fg='red', bold=True)} {error.what}"]
-    lines += [f"  {_styled('why:', dim=True)} {error.why}"] if error.why else []
-    lines += [f"  {_styled('try:', dim=True)} {error.fix}"] if error.fix else []
+    lines = [f"{_styled('Error:', fg='red', bold=True)} {printable(error.what)}"]
+    lines += [f"  {_styled('why:', dim=True)} {printable(error.why)}"] if error.why else []
+    lines += [f"  {_styled('try:', dim=True)} {printable(error.fix)}"] if error.fix else []
     if error.detail:
-        lines.insert(0, error.detail.rstrip("\n"))
+        lines.insert(0, printable(error.detail.rstrip("\n")))
     sys.stderr.write("".join(f"{line}\n" for line in lines))
     return error.code
+
+
+def printable(text: str) -> str:
+    """Return text without what would steer a terminal: whatever a task's error says, it says it in letters."""
+    return text.translate(_CONTROLS)
 
 
 def told_by_click(error: click.ClickException) -> CommandError:

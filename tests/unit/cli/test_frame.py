@@ -217,6 +217,41 @@ def test_a_reader_that_has_seen_enough_is_no_error(project: Path) -> None:
     assert int(ends.read_text()) == ExitCode.PIPE_CLOSED
 
 
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        (
+            '"$@" graph app.jobs > /dev/full',
+            1,
+            "Error: what was to be printed can't be written\n  why: No space left on",
+        ),
+        ('"$@" graph app.jobs >&-', 0, ""),
+        ('"$@" graph app.jobs <&- 2>&- >&-', 0, ""),
+        ('PYTHONIOENCODING=ascii "$@" graph app.tree; exit $?', 0, ""),
+        ('mkdir gone; cd gone; rmdir ../gone; "$@" config show', 1, "Error: the working directory is gone\n"),
+    ],
+)
+def test_wherever_its_output_goes_there_is_no_traceback(project: Path, line: str, code: int, said: str) -> None:
+    (project / "app" / "tree.py").write_text(
+        "from singleton_service import BaseService, requires\nclass A(BaseService): ...\n"
+        "@requires(A)\nclass Ä(BaseService): ...\n"
+    )
+    done = subprocess.run(
+        ["bash", "-c", line, "bash", *COMMAND],
+        capture_output=True,
+        text=True,
+        cwd=project,
+        env=environment(),
+        timeout=30,
+        check=False,
+    )
+
+    assert done.returncode == code, done.stderr
+    assert done.stderr.startswith(said)
+    assert "Traceback" not in done.stderr
+    assert not done.stdout or done.stdout == "\\xc4  [not started]\n\\u2514\\u2500\\u2500 A  [not started]\n"
+
+
 def test_ctrl_c_ends_it_without_a_traceback(project: Path) -> None:
     (project / "slow.py").write_text("import sys, time\nprint('here', flush=True)\ntime.sleep(60)\n")
     process = subprocess.Popen(

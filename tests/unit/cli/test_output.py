@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import click
 import pytest
+from rich.cells import cell_len
 
 from singleton_service.background.cli.output import Cell, Column, Table, drawn, plain_lines
 from singleton_service.background.cli.overview import Overview
+from singleton_service.background.cli.problems import printable
 from singleton_service.background.cli.showing import note_of, span, tasks_table
 from singleton_service.background.cli.tracebacks import shortened
 from singleton_service.background.cli.values import duration, moment
@@ -47,8 +49,24 @@ def test_no_row_is_wider_than_its_terminal(width: int) -> None:
 
 def test_where_there_is_little_room_prose_stands_below_its_row() -> None:
     lines = drawn(table(), 50).plain.splitlines()
-    assert lines[2] == "  two"
+    assert lines[2] == "  two lines"
     assert lines[-1] == f"  {LONG[:47]}…"
+
+
+def test_wide_letters_take_two_places() -> None:
+    made = Table([Column("name"), Column("note", is_prose=True)])
+    made.add("会議", "a")
+    made.add("room", "会議" * 40)
+    lines = drawn(made, 40).plain.splitlines()
+    assert max(map(cell_len, lines)) <= 40
+    assert lines[1] == "会議  a"
+
+
+def test_what_would_steer_a_terminal_is_spelt_out() -> None:
+    made = Table([Column("note", is_prose=True)])
+    made.add("\x1b[31mred\x07\rback")
+    assert list(plain_lines(made))[1] == "\\x1b[31mred\\x07 back"
+    assert printable("tab\tand\nline\x9b") == "tab\tand\nline\\x9b"
 
 
 @pytest.mark.parametrize(
