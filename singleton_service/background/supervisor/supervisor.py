@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from singleton_service.background.worker.systemd import notify
 
 from .child import Child
-from .memory import resident_mb
 from .obituary import ended
 from .program import Limits
 from .recoverer import Recoverer
+from .relief import Relief
 from .slot import Slot
 from .words import News, Order
 
@@ -32,9 +32,6 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM)
 # What a stop may take beyond the time that running tasks have: services that close, a server that hangs.
 _BEYOND_S = 10.0
 _LEAVE_S = 8.0
-_LOOK_AT_LIMITS_S = 0.5
-# A replacement that died is followed by another one after this.
-_NEXT_REPLACEMENT_S = 10.0
 _CLOSE_S = 3.0
 _TELL_SYSTEMD_S = 1.0
 
@@ -64,7 +61,6 @@ class Supervisor:
         output_of: Callable[[str], int | None] = lambda _name: None,
     ) -> None:
         self._patience_s = patience_s
-        self._limits = limits
         self._has_workers = has_workers
         self._waits_for_changes = waits_for_changes
         self._on_loaded = on_loaded
@@ -78,9 +74,7 @@ class Supervisor:
         self._loaded: set[Program] = set()
         self._stops = 0
         self._code = 0
-        self._look_at_limits_at = 0.0
-        self._replacing: Slot | None = None
-        self._replace_at = 0.0
+        self._relief = Relief(limits, self._slots, self._start)
         self._are_changes_waiting = False
         self._selector = selectors.DefaultSelector()
         self._signals, self._signalled = os.pipe()
@@ -162,14 +156,17 @@ class Supervisor:
         was_there = child is slot.child
         was_successor = child is slot.successor
         slot.bury(child)
-        if slot is self._replacing and not was_there:
-            self._replacing = None
+        if not was_there:
+            self._relief.note_end(slot, was_successor=was_successor)
         if child.was_told is not None:
             self._note_end(slot.program, child, code)
         elif was_successor:
-            self._replace_at = time.monotonic() + _NEXT_REPLACEMENT_S
             logger.warning("%s, pid %d, which was to take over, %s", child.name, child.pid, ended(code))
-        elif was_there:
+        elif slot.successor is not None:
+            slot.succeed()
+            self._relief.break_off()
+            logger.warning("%s, pid %d, %s; the next one is there already", child.name, child.pid, ended(code))
+        else:
             self._decide(slot, child, code)
         if code != 0 and self._recoverer is not None and child.worker_ids:
             self._recoverer.recover(child.worker_ids)
@@ -210,10 +207,8 @@ class Supervisor:
         now = time.monotonic()
         events = [self._tell_systemd_at, *(slot.start_at for slot in self._slots)]
         events += [child.kill_at for slot in self._slots for child in slot.everybody()]
-        if self._has_limits:
-            events.append(self._look_at_limits_at)
-        soonest = min(events)
-        return None if soonest == math.inf else max(0.0, soonest - now)
+        wait_s = min(min(events) - now, math.inf if self._stops else self._relief.next_s(now))
+        return None if wait_s == math.inf else max(0.0, wait_s)
 
     def _look(self) -> None:
         now = time.monotonic()
@@ -233,57 +228,14 @@ class Supervisor:
         if self._are_changes_waiting:
             self._are_changes_waiting = False
             self._replace_all_now()
-        self._hand_over()
-        if self._has_limits and now >= self._look_at_limits_at:
-            self._look_at_limits_at = now + _LOOK_AT_LIMITS_S
-            self._look_at_limits(now)
+        self._relief.look(now)
 
     def _is_over(self) -> bool:
         is_anybody_there = any(True for slot in self._slots for _ in slot.everybody())
         return not is_anybody_there and (self._stops > 0 or all(slot.is_done for slot in self._slots))
 
-    # Replacing
-
-    @property
-    def _has_limits(self) -> bool:
-        return self._limits != Limits() and not self._stops
-
-    def _look_at_limits(self, now: float) -> None:
-        """Start a replacement for one that has served long enough, unless another one is being replaced."""
-        if self._replacing is not None or now < self._replace_at:
-            return
-        serving = [(slot.child.began_at, slot, slot.child) for slot in self._slots if slot.child and slot.child.serves]
-        # The oldest first: where all do a lot, the first one's successors would have served enough for ever.
-        for _, slot, child in sorted(serving, key=lambda each: each[0]):
-            if (why := self._served_enough(child)) is None:
-                continue
-            self._replacing = slot
-            slot.successor = self._start(slot)
-            if slot.successor is None:
-                self._replacing = None
-                self._replace_at = now + _NEXT_REPLACEMENT_S
-            else:
-                logger.info("%s, pid %d, %s: starting another one in its place", child.name, child.pid, why)
-            return
-
-    def _served_enough(self, child: Child) -> str | None:
-        limits = self._limits
-        if limits.tasks is not None and child.tasks >= limits.tasks:
-            return f"has done {child.tasks} tasks"
-        if limits.memory_mb is not None and (has_mb := resident_mb(child.pid)) > limits.memory_mb:
-            return f"has {has_mb:.0f} MB of memory"
-        return None
-
-    def _hand_over(self) -> None:
-        """Let who has served long enough end, now that another one serves in its place."""
-        slot = self._replacing
-        if slot is not None and slot.successor is not None and slot.successor.serves:
-            leaver = slot.succeed()
-            if leaver is not None:
-                leaver.tell(Order.RETIRE)
-
     def _replace_all_now(self) -> None:
-        self._replacing = None
+        self._relief.break_off()
         for slot in self._slots:
             if slot.successor is not None:
                 slot.successor.tell(Order.LEAVE, _LEAVE_S)

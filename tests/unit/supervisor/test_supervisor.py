@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from singleton_service.background.supervisor import Program, Supervisor, supervisor
+from singleton_service.background.supervisor import Limits, Program, Supervisor, supervisor
 from singleton_service.background.supervisor.child import python
 from singleton_service.background.supervisor.memory import resident_mb
 from singleton_service.background.supervisor.obituary import ended
@@ -174,3 +174,49 @@ def test_the_memory_of_a_process_is_seen_from_outside() -> None:
     assert resident_mb(os.getpid()) > before + 40 > 50
     assert kept
     assert resident_mb(1 << 22) == 0
+
+
+# What a worker says beside that.
+SERVING = "\nos.write(int(sys.argv[-1]), b'[\"serves\", true]\\n')\n"
+DONE = "\nos.write(int(sys.argv[-1]), b'[\"tasks\", 5]\\n')\n"
+
+
+def test_who_has_served_enough_leaves_when_the_next_one_serves(
+    run: Callable[..., int], once: Callable[..., None], here: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # The first two have done enough, and those that follow have not.
+    busy = "\nif len(open('started').readlines()) <= 2:\n    " + DONE.strip()
+    once(lambda: caplog.text.count("starting another one in its place") == 2 and len(left(here)) == 2, signal.SIGTERM)
+    leave = f"{STAY}open('left', 'a').write(f'{{os.getpid()}}\\n')\n"
+    assert run(program(LOADED + SERVING + busy + leave, number=2), limits=Limits(tasks=5)) == 0
+    assert left(here)[:2] == starts(here)[:2], "the oldest first"
+    assert len(starts(here)) == 4
+
+
+def left(here: Path) -> list[int]:
+    file = here / "left"
+    return [int(pid) for pid in file.read_text().split()] if file.exists() else []
+
+
+def test_one_that_dies_before_it_serves_replaces_nobody(
+    run: Callable[..., int], once: Callable[..., None], here: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    second = "\nif len(open('started').readlines()) == 2:\n    sys.exit(9)\n"
+    once(lambda: "which was to take over, ended with exit code 9" in caplog.text, signal.SIGTERM)
+    leave = f"{STAY}open('left', 'a').write(f'{{os.getpid()}}\\n')\n"
+    assert run(program(LOADED + second + SERVING + DONE + leave), limits=Limits(tasks=5)) == 0
+    assert left(here) == starts(here)[:1]
+
+
+def test_when_the_old_one_dies_first_the_next_one_has_its_place(
+    run: Callable[..., int], once: Callable[..., None], here: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = (
+        "\nif len(open('started').readlines()) == 1:" + SERVING.replace("\n", "\n    ") + DONE.replace("\n", "\n    ")
+    )
+    first += (
+        "\n    while len(open('started').readlines()) == 1:\n        time.sleep(0.01)\n    os.kill(os.getpid(), 9)\n"
+    )
+    once(lambda: "the next one is there already" in caplog.text, signal.SIGTERM)
+    assert run(program(LOADED + first + STAY), limits=Limits(tasks=5)) == 0
+    assert len(starts(here)) == 2
