@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _SECOND = timedelta(seconds=1)
-# cronsim says "21th".
+# cronsim says "the 21th day of month".
 _ORDINAL = re.compile(r"\b([2-9]?)([123])th\b")
+_DAY_OF = re.compile(r"\bday of (month|week)\b")
 _ENDINGS = {"1": "st", "2": "nd", "3": "rd"}
 
 
@@ -50,6 +51,7 @@ class Cron(Recurrence):
     def describe(self) -> str:
         """Say in English when it is: "At 09:00 on Monday (Europe/Berlin)"."""
         said = CronSim(self.text, to_instant(0)).explain()
+        said = _DAY_OF.sub(r"day of the \1", said)
         said = _ORDINAL.sub(lambda found: f"{found[1]}{found[2]}{_ENDINGS[found[2]]}", said)
         return f"{said} ({self.timezone})"
 

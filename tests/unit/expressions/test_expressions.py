@@ -218,6 +218,7 @@ def test_days_are_counted_from_the_first_of_1970_and_weeks_from_its_first_monday
         ("every monday and friday at 9:00", "Every Monday and Friday at 09:00 (Asia/Tokyo)"),
         ("every 2 weeks on weekdays", "Every 2 weeks on weekdays at 00:00 (Asia/Tokyo)"),
         ("0 9 * * 1", "At 09:00 on Monday (Asia/Tokyo)"),
+        ("0 9 */2 * *", "At 09:00 on every second day of the month (Asia/Tokyo)"),
         ("@hourly", "At the start of every hour (Asia/Tokyo)"),
         ("0 0 1,2,3,11,12,13,21,22,23,31 * *", None),
     ],
