@@ -156,8 +156,9 @@ def test_a_coroutine_that_blocked_the_event_loop_is_found_with_its_line(
     assert "test_doctor.py, line " in said
 
 
+@on_one_engine
 def test_a_worker_that_lives_and_fetches_nothing_is_found_until_it_moves(
-    queue: Queue, until: Any, monkeypatch: pytest.MonkeyPatch
+    queue: Queue, surroundings: Surroundings, tmp_path: Path, until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TASKS_STALL_SECONDS", "0.2")
     WorkerService.start_workers(1)
@@ -165,6 +166,8 @@ def test_a_worker_that_lives_and_fetches_nothing_is_found_until_it_moves(
         standing.setattr(Crew, "rounds", 0)
         until(lambda: verdict_of("fetching") is PROBLEM)
         assert f":{os.getpid()}:" in found("fetching").finding
+        health = call("health", cwd=tmp_path, environment=surroundings.environment)
+        assert (health.returncode, health.stderr) == (1, "no worker takes from any queue; 1 stands still\n")
     until(lambda: verdict_of("fetching") is OK)
 
 

@@ -9,6 +9,7 @@ import click
 from singleton_service.background.task_queue import TaskQueueService
 from singleton_service.background.task_queue.worker_ids import this_host
 from singleton_service.background.worker import WorkerService
+from singleton_service.background.worker.notes import STANDS_STILL, read_notes
 
 from .output import json_option, note, write_json, write_line
 from .problems import ExitCode
@@ -28,19 +29,26 @@ def health_command(context: click.Context, queues: Sequence[str], *, here: bool,
     """Tell whether the server answers and workers take tasks.
 
     Ends with 0 if so, with 1 when there is no worker (for one of the queues, if any are named), with 3 when the server
-    does not answer. A worker whose fetch loop stands still is told by its own page and file: TASKS_HEALTH_PORT,
-    TASKS_HEALTH_FILE.
+    does not answer. One whose fetch loop stands still does not count.
     """
-    TaskQueueService.server_url()
     workers = [worker for worker in WorkerService.list_workers() if not here or worker.host == this_host()]
-    missing = _missing(workers, queues)
+    still = _standing_still(workers)
+    moving = [worker for worker in workers if worker.id not in still]
+    missing = _missing(moving, queues)
     if as_json:
-        write_json({"healthy": not missing, "workers": [_told(worker) for worker in workers], "missing": missing})
+        told = [{**_told(worker), "stands_still": worker.id in still} for worker in workers]
+        write_json({"healthy": not missing, "workers": told, "missing": missing})
     elif missing:
-        note(f"no worker takes from {', '.join(missing)}")
+        stand = f"; {len(still)} {'stands' if len(still) == 1 else 'stand'} still" if still else ""
+        note(f"no worker takes from {', '.join(missing)}{stand}")
     else:
-        write_line(f"ok: {len(workers)} worker{'s' if len(workers) > 1 else ''}, {_running(workers)} tasks running")
+        write_line(f"ok: {len(moving)} worker{'s' if len(moving) > 1 else ''}, {_running(moving)} tasks running")
     context.exit(ExitCode.FAILED if missing else ExitCode.OK)
+
+
+def _standing_still(workers: list[WorkerInfo]) -> set[str]:
+    notes = read_notes(TaskQueueService._open_client(), [worker.id for worker in workers])
+    return {worker for worker, troubles in notes.items() if STANDS_STILL in troubles}
 
 
 def _missing(workers: list[WorkerInfo], queues: Sequence[str]) -> list[str]:
