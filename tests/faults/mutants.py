@@ -19,6 +19,8 @@ _HOME = Path(os.path.abspath(__file__)).parents[2]  # noqa: PTH100 - a copy may 
 _COPIED = ("singleton_service", "services", "tests", "pyproject.toml")
 _QUEUE = "singleton_service/background/task_queue"
 _CLOCK = "singleton_service/background/expressions/local_time.py"
+_SCHEDULER = "singleton_service/background/scheduler"
+_SCHEDULES_TEST = "tests/scripts/test_schedules.py"
 _CLOCK_TEST = "tests/clocks/test_clocks.py::test_runs_are_those_of_a_clock_that_is_looked_at_minute_by_minute"
 _SIDE_BY_SIDE = 2
 _LONGEST_S = 300
@@ -242,6 +244,30 @@ MUTANTS = (
         'string.gsub(marks, " [ep]:" .. who, "")',
         '""',
         "tests/scripts/test_reading.py::test_a_mark_is_its_makers_and_goes_with_the_last_of_them",
+        "assert",
+    ),
+    Mutant(
+        "of those who saw to an instant one goes on from it",
+        f"{_SCHEDULER}/lua/advance.lua",
+        "state.next_ms == instant",
+        "true",
+        f"{_SCHEDULES_TEST}::test_of_those_who_saw_to_an_instant_one_goes_on_from_it",
+        "assert [True] == [False]",
+    ),
+    Mutant(
+        "a schedule that was changed meanwhile is not gone on from",
+        f"{_SCHEDULER}/lua/advance.lua",
+        "state.revision == revision and ",
+        "",
+        f"{_SCHEDULES_TEST}::test_a_schedule_that_changed_meanwhile_is_not_gone_on_from",
+        "assert [True] == [False]",
+    ),
+    Mutant(
+        "what another process declares, too, is not retired",
+        f"{_SCHEDULER}/lua/include/declarations.lua",
+        "if not declared[id] then",
+        "if true then",
+        f"{_SCHEDULES_TEST}::test_when_those_whose_words_are_in_force_are_gone_the_others_are_asked",
         "assert",
     ),
     Mutant(

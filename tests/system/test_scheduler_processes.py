@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from singleton_service.background.scheduler import SchedulerService
 from singleton_service.background.task_queue import TaskQueueService
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Surroundings
 
+ROOT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).with_name("programs") / "scheduler.py"
 SCHEDULES = 5
 
@@ -33,11 +35,14 @@ class Schedulers:
         self.output = directory / "schedulers.out"
         self._processes: list[subprocess.Popen[bytes]] = []
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, *, clock_off_s: float = 0) -> subprocess.Popen[bytes]:
+        program = [str(PROGRAM)]
+        if clock_off_s:
+            program = ["-m", "tests.faults.skewed_clock", str(clock_off_s), "tests.system.programs.scheduler"]
         with self.output.open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-W", "error", PROGRAM, str(SCHEDULES)],
-                env=self._environment,
+                [sys.executable, "-W", "error", *program, str(SCHEDULES)],
+                env={**self._environment, "PYTHONPATH": str(ROOT)},
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
@@ -72,10 +77,15 @@ def instants(schedule_id: str) -> Counter[int]:
     return Counter(round(task.scheduled_for.timestamp()) for task in tasks if task.scheduled_for)
 
 
+def lateness(schedule_id: str) -> list[float]:
+    return [fire["lateness_seconds"] for fire in SchedulerService.get_job_history(schedule_id)]
+
+
 def test_each_instant_is_one_task_however_many_schedulers_and_killing_one_skips_none(
     schedulers: Schedulers, until: Callable[..., object]
 ) -> None:
-    processes = [schedulers.start() for _ in range(3)]
+    # The clocks of two hosts are wrong by a minute. Nobody asks them.
+    processes = [schedulers.start(clock_off_s=seconds) for seconds in (0, 60, -60)]
     until(lambda: len(instants("tick-0")) >= 3)
 
     processes[0].kill()
@@ -85,6 +95,7 @@ def test_each_instant_is_one_task_however_many_schedulers_and_killing_one_skips_
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
 
+    assert all(-0.01 < late_s < 10 for late_s in lateness("tick-0")), "by the server's clock, neither early nor late"
     expected = 0
     for n in range(SCHEDULES):
         fired = instants(f"tick-{n}")

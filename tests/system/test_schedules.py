@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import pytest
+from pydantic import AfterValidator
 
 import singleton_service
 from singleton_service.background.scheduler import SchedulerService
@@ -299,6 +300,42 @@ def test_a_schedule_that_cannot_fire_holds_up_no_other_and_is_tried_again(
     bare.register_handler("bad", lambda payload: None)
     until(lambda: fired("bad"))
     assert fired("bad") == fired("good"), "the instant that failed, not lost"
+
+
+def test_what_a_payloads_own_check_raises_holds_up_no_other(bare: Queue, until: Until, moved: Moved) -> None:
+    class Day:
+        def __init__(self) -> None:
+            raise RuntimeError("no day today")
+
+    class Odd(TypedDict):
+        day: Annotated[str, AfterValidator(lambda _: Day())]
+
+    for name in ("odd", "good"):
+        SchedulerService.schedule_task(name, {"day": "x"}, "hourly", id=name)
+    takes: Any = lambda payload: None  # noqa: E731 - its annotation is set below
+    takes.__annotations__ = {"payload": Odd}
+    bare.register_handler("odd", takes)
+    SchedulerService.start_scheduler()
+    moved.to_the_next("good")
+
+    until(lambda: fired("good") and SchedulerService.get_scheduler_stats()["scheduler_errors"] >= 2)
+    assert SchedulerService._firing is not None
+    assert SchedulerService._firing.starts == 1, "its thread lives"
+
+
+def test_a_definition_of_a_newer_version_is_left_to_those_that_know_it(
+    bare: Queue, until: Until, moved: Moved, caplog: pytest.LogCaptureFixture
+) -> None:
+    SchedulerService.schedule_task("tick", {}, "hourly", id="a")
+    SchedulerService._open_store().put("newer", b'{"v":99}', 0)
+    SchedulerService.start_scheduler()
+    moved.to_the_next("a")
+
+    until(lambda: fired("a"))
+    assert "schedule 'newer' is left to others: it was made by a newer version" in caplog.text
+    assert [found["id"] for found in SchedulerService.get_scheduled_jobs()] == ["a"]
+    with pytest.raises(ValueError, match="newer version"):
+        SchedulerService.next_runs("newer")
 
 
 def test_next_runs_are_those_of_the_zone(bare: Queue) -> None:

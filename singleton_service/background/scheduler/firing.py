@@ -61,9 +61,8 @@ class Firing:
         """
         now_ms = timetable.clock_ms()
         mine, is_stale = self._still_mine(timetable, entries)
-        plans = [(entry, plan_fires(entry.definition, entry.instant_ms, now_ms, entry.runs)) for entry in mine]
+        plans, stumbles = _plan(mine, now_ms)
         outcomes = iter(_enqueue(plans))
-        stumbles: list[Stumble] = []
         steps: list[tuple[Entry, Step]] = []
         for entry, plan in plans:
             fates = [next(outcomes) for _ in plan.fires]
@@ -133,6 +132,17 @@ def _unique_key(schedule_id: str, definition: Definition) -> str | None:
         # One of the task's own says more: none of its tasks run side by side, whoever enqueued them.
         return None
     return overlap_key(schedule_id)
+
+
+def _plan(entries: Sequence[Entry], now_ms: int) -> tuple[list[tuple[Entry, Plan]], list[Stumble]]:
+    plans, stumbles = [], []
+    for entry in entries:
+        try:
+            plans.append((entry, plan_fires(entry.definition, entry.instant_ms, now_ms, entry.runs)))
+        except Exception as error:
+            # What an expression is asked here it was never asked before: each stands for itself.
+            stumbles.append(Stumble(entry, error))
+    return plans, stumbles
 
 
 def _enqueue(plans: Sequence[tuple[Entry, Plan]]) -> list[str | Exception]:

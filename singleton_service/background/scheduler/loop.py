@@ -202,7 +202,10 @@ class Loop(ThreadWorker):
 
     def _mend(self, entry: Entry) -> None:
         """Bring back an instant that only a clock which was wrong can have set."""
-        next_ms = entry.definition.next_after(self.clock.now_ms() + _WRONG_BY_MS)
+        soon_ms = self.clock.now_ms() + _WRONG_BY_MS
+        if entry.instant_ms <= soon_ms:
+            return
+        next_ms = entry.definition.next_after(soon_ms)
         if next_ms is not None and entry.instant_ms > next_ms:
             self.firing.set_instant(entry, next_ms)
             self.timetable.arm(entry, next_ms, entry.runs)

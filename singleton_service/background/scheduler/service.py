@@ -46,6 +46,7 @@ class SchedulerService(Making, Showing, BaseService):
     def initialize(cls) -> None:
         """Get ready. Starts no thread, and asks the server nothing."""
         cls._end()
+        cls._let_go()
         client = TaskQueueService._open_client()
         cls._clock = ServerClock()
         cls._store = Store(client, cls._clock)
@@ -59,8 +60,7 @@ class SchedulerService(Making, Showing, BaseService):
     def shutdown(cls) -> None:
         """Stop the thread. Schedules stay."""
         cls.stop_scheduler()
-        if cls._firing is not None and not cls._firing.is_alive:
-            cls._firing.close()
+        cls._let_go()
         cls._firing = cls._store = cls._clock = cls._server = None
 
     @classmethod
@@ -128,6 +128,12 @@ class SchedulerService(Making, Showing, BaseService):
             cls._server.stop()
             if not cls._server.join_all(_END_S):
                 logger.warning("The scheduler's thread did not stop within %g seconds", _END_S)
+
+    @classmethod
+    def _let_go(cls) -> None:
+        # One that hangs amid a fire has it all with it to its end.
+        if cls._firing is not None and not cls._firing.is_alive:
+            cls._firing.close()
 
     @classmethod
     def run_forever(cls) -> None:

@@ -234,7 +234,8 @@ class Producing(Opened):
         for place, (request, fire) in enumerate(fires):
             try:
                 prepared.append(prepare(request, cls._task_handlers, limit, fire))
-            except (ValueError, TypeError) as error:
+            except Exception as error:
+                # Whatever a payload's own checks raise: the others are somebody else's.
                 prepared.append(None)
                 errors[place] = error
         accepted: dict[str, str] = {}
