@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 import uuid
 from contextlib import ExitStack, contextmanager
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 
 from singleton_service import stop
 from singleton_service._loops import running_loop
+from singleton_service.background.scheduler import SchedulerService
 from singleton_service.background.task_queue import Retry, Task, TaskQueueService, TaskStatus, wall_clock
 from singleton_service.background.worker import WorkerService, hooks
 from singleton_service.background.worker.loop import HandlerLoop
@@ -21,7 +21,9 @@ from singleton_service.background.worker.tracebacks import from_handler_on
 from .clock import Clock
 from .enqueued import Enqueued, Expected, TaskName, delay_of, explain, name_of_task
 from .hands import Attempt, Hands
+from .instead import attribute, environment
 from .kept_handlers import KeptHandlers
+from .passing import Passing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 Errors: TypeAlias = Literal["raise", "collect"]
 
 _ERRORS: Final = ("raise", "collect")
+# A month that passes would be full of them.
+_NO_DEFAULTS: Final = {"TASKS_SCHEDULER_CLEANUP": "false", "TASKS_SCHEDULER_HEALTH_CHECK": "false"}
 
 
 class TaskQueueBench:
@@ -57,6 +61,7 @@ class TaskQueueBench:
         self._immediate: Errors | None = None
         self._loop = HandlerLoop()
         self._has_begun = False
+        self._has_scheduler = False
         self._ahead_ms = 0
         self._undo = ExitStack()
 
@@ -76,11 +81,14 @@ class TaskQueueBench:
         with ExitStack() as undo:
             undo.callback(self._server.erase, self._namespace)
             undo.callback(wall_clock.set_ahead, 0)
+            self._server.set_clock(self._namespace, 0)
             undo.callback(KeptHandlers(TaskQueueService._task_handlers).put_back)
             # For processes that the test starts; and a developer's own settings must not reach a real server.
-            undo.enter_context(_environment(REDIS_URL=self._server.url, TASKS_NAMESPACE=self._namespace))
-            undo.enter_context(_attribute("_connect", partial(self._server.connect, namespace=self._namespace)))
-            undo.enter_context(_attribute("_send", self._sending()))
+            undo.enter_context(environment(REDIS_URL=self._server.url, TASKS_NAMESPACE=self._namespace, **_NO_DEFAULTS))
+            connect = partial(self._server.connect, namespace=self._namespace)
+            undo.enter_context(attribute(TaskQueueService, "_connect", connect))
+            undo.enter_context(attribute(TaskQueueService, "_send", self._sending()))
+            undo.enter_context(attribute(SchedulerService, "_go", classmethod(self._begin_scheduling)))
             undo.callback(stop, TaskQueueService)
             undo.callback(self._end_work)
             hooks.TASK_FAILURE.append(self._note_failure)
@@ -149,11 +157,8 @@ class TaskQueueBench:
             errors: as for `drain`; what is raised comes out of the enqueue, or out of `clock.move()`.
         """
         _check_errors(errors)
-        before, self._immediate = self._immediate, errors
-        try:
+        with self._running(errors):
             yield
-        finally:
-            self._immediate = before
 
     # Looks
 
@@ -199,6 +204,14 @@ class TaskQueueBench:
         raise AssertionError(explain(expected, count, len(found), all_of_them, TaskQueueService._task_handlers))
 
     # Inside
+
+    @contextmanager
+    def _running(self, immediate: Errors | None) -> Iterator[None]:
+        before, self._immediate = self._immediate, immediate
+        try:
+            yield
+        finally:
+            self._immediate = before
 
     def _sending(self) -> Any:
         send = TaskQueueService._send
@@ -268,15 +281,26 @@ class TaskQueueBench:
         return _checked(attempts, errors)
 
     def _move_to(self, ms: int) -> None:
-        self._ahead_ms += ms - wall_clock.now_ms()
-        self._server.set_clock(self._namespace, self._ahead_ms)
-        wall_clock.set_ahead(self._ahead_ms)
+        if TaskQueueService._initialized:
+            work = None if self._immediate is None else partial(self.drain, errors=self._immediate)
+            # What fires is run when all that is due at that moment has fired.
+            later = partial(self._running, None)
+            Passing(self._set_clock, later, work, declares=self._has_scheduler).until(ms)
+        else:
+            self._set_clock(ms)
         if WorkerService._crew is not None:
             # They sleep until what was next is due. A fetch of nothing looks anew, and wakes one if there is work.
             client, queues = TaskQueueService._open_client(), WorkerService._crew.order.names
             client.read([client.protocol(queue).fetch(0, 0, take_suspect=False) for queue in queues])
-        if self._immediate is not None:
-            self.drain(errors=self._immediate)
+
+    def _set_clock(self, ms: int) -> None:
+        self._ahead_ms += ms - wall_clock.now_ms()
+        self._server.set_clock(self._namespace, self._ahead_ms)
+        wall_clock.set_ahead(self._ahead_ms)
+
+    def _begin_scheduling(self, _service: type[SchedulerService]) -> None:
+        # No thread that fires at its own pace: time passes when the test says so.
+        self._has_scheduler = True
 
 
 def _close_resources(loop: HandlerLoop) -> None:
@@ -301,31 +325,3 @@ def _checked(attempts: list[Attempt], errors: Errors) -> list[Attempt]:
         if errors == "raise" or not isinstance(error, Exception):
             raise error.with_traceback(from_handler_on(error))
     return attempts
-
-
-@contextmanager
-def _environment(**variables: str) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _attribute(name: str, value: object) -> Iterator[None]:
-    """Have TaskQueueService have this attribute, over its own or an inherited one."""
-    own = vars(TaskQueueService).get(name)
-    setattr(TaskQueueService, name, value)
-    try:
-        yield
-    finally:
-        if own is None:
-            delattr(TaskQueueService, name)
-        else:
-            setattr(TaskQueueService, name, own)

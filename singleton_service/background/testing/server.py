@@ -12,6 +12,7 @@ from singleton_service.background.config.redis_url import check_redis_url
 from singleton_service.background.engine import open_engine, supervisor
 from singleton_service.background.engine.locks import LockFile
 from singleton_service.background.engine.private_dir import socket_path_for
+from singleton_service.background.task_queue import wall_clock
 from singleton_service.background.task_queue.client import QueueClient
 from singleton_service.background.task_queue.link import Link
 from singleton_service.background.task_queue.scripts import load_scripts
@@ -38,12 +39,15 @@ class RunServer:
             ConfigError: a variable of the environment breaks its rule.
             ValueError: *redis_url* can't be used.
             EngineError: the embedded server can't be started.
+            QueueUnavailableError: the server at *redis_url* does not answer.
         """
         self._directory = directory
         given = check_redis_url(redis_url) if redis_url else None
         self._engine = open_engine(load_settings().model_copy(update={"redis_url": given, "data_dir": directory}))
         self._lock = threading.Lock()
         self._link = Link(self._engine, load_scripts(_CLOCK))
+        # One on another machine has another clock. Ours and its must agree on what has come.
+        self._lead_ms = 0 if given is None else self._measured_lead_ms()
 
     @property
     def url(self) -> str:
@@ -56,8 +60,8 @@ class RunServer:
         return QueueClient(open_engine(ours), ours, load_scripts(_CLOCK))
 
     def set_clock(self, namespace: str, ahead_ms: int) -> None:
-        """Have the clock of a namespace be ahead of the server's."""
-        self._call(b"SET", f"{namespace}:clock", ahead_ms)
+        """Have the clock of a namespace be so far ahead of this machine's."""
+        self._call(b"SET", f"{namespace}:clock", ahead_ms - self._lead_ms)
 
     def erase(self, namespace: str) -> None:
         """Forget a namespace."""
@@ -78,6 +82,10 @@ class RunServer:
             supervisor.ask(str(socket_path_for(self._directory)), "SHUTDOWN", "NOSAVE")
             self._await_end()
             shutil.rmtree(self._directory)
+
+    def _measured_lead_ms(self) -> int:
+        seconds, us = self._call(b"TIME")
+        return int(seconds) * 1000 + int(us) // 1000 - wall_clock.now_ms()
 
     def _await_end(self) -> None:
         deadline_s = time.monotonic() + _PATIENCE_S
