@@ -6,6 +6,7 @@ and the number of spaces between columns don't count. Lines after a debugger's p
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -25,8 +26,8 @@ VARYING = [
     (re.compile(r"\d{4}-\d\d-\d\d "), "DATE "),
     (re.compile(r"\b\d\d:\d\d:\d\d\b"), "TIME"),
     (re.compile(r"\b\d+(\.\d+)?(ms|s|m|h|d)\b( ago)?"), "AGE"),
-    (re.compile(r"(unix://)?/[\w./-]+/(tasks\.py|server\.sock)"), r"DIRECTORY/\2"),
-    (re.compile(r"/home/ada/tasks"), "DATA"),
+    (re.compile(r"/[\w./-]+/(tasks\.py)"), r"DIRECTORY/\1"),
+    (re.compile(r"/home/ada/(tasks|[\w./-]*singleton-service/[\w-]+)"), "DATA"),
     (re.compile(r"^ +[~^]+$\n", re.MULTILINE), ""),  # Python 3.11 and 3.13 do not point at quite the same
     (re.compile(r" {2,}"), "  "),
 ]
@@ -62,7 +63,20 @@ class Shell:
         self._learn(said, done.stdout)
         for written, real in self._ids.items():
             said = said.replace(written, real)
-        assert_prints(command, self._plain(done.stdout), self._plain(TYPED.sub("(Pdb) ", said)))
+        assert_prints(command, self.plain(done.stdout), self.plain(TYPED.sub("(Pdb) ", said)))
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits or runs in the queue."""
+        done = subprocess.run(
+            [sys.executable, "-m", "singleton_service", "queues", "list", "--json"],
+            cwd=self.folder,
+            env=self._environment,
+            capture_output=True,
+            timeout=60,
+            check=True,
+        )
+        return not any(queue["pending"] + queue["running"] for queue in json.loads(done.stdout)["queues"])
 
     def _learn(self, said: str, printed: str) -> None:
         """Take ids that are new on the page for those that are new here, in their order."""
@@ -70,7 +84,8 @@ class Shell:
         here = [each for each in dict.fromkeys(ID.findall(printed)) if each not in self._ids.values()]
         self._ids.update(zip(new, here, strict=False))
 
-    def _plain(self, text: str) -> str:
+    def plain(self, text: str) -> str:
+        """Return text without what differs from run to run."""
         text = text.replace(str(self.data), "/home/ada/tasks")
         for pattern, instead in VARYING:
             text = pattern.sub(instead, text)

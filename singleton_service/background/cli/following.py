@@ -1,4 +1,7 @@
-"""Following a task to its end, as `tasks watch` and `enqueue --wait` do: live on a terminal, else a line per change."""
+"""Following a task to its end, as `tasks watch` and `enqueue --wait` do: its result is what goes to stdout.
+
+How it comes along is shown live on a terminal; else it is a line for each change, on stderr.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,7 @@ def _shown_in_lines(updates: Iterable[Task]) -> Task | None:
             break
         line = f"{status_cell(last).text} {note_of(last)}".rstrip()
         if line != said:
-            write_line(line)
+            note(line)
         said = line
     return last
 

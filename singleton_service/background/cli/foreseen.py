@@ -60,11 +60,17 @@ def _told(error: BaseException) -> CommandError | None:
             told = CommandError(what, error.reason, error.advice)
         case TaskQueueError():
             told = CommandError(str(error))
-        case FileNotFoundError() if not _has_directory():
-            told = CommandError("the working directory is gone", fix="go to one that is there")
-        case OSError() if error.errno in _CANT_WRITE and error.filename is None:
-            told = CommandError("what was to be printed can't be written", error.strerror or "")
+        case OSError():
+            told = _about_the_system(error)
     return told
+
+
+def _about_the_system(error: OSError) -> CommandError | None:
+    if isinstance(error, FileNotFoundError) and not _has_directory():
+        return CommandError("the working directory is gone", fix="go to one that is there")
+    if error.errno in _CANT_WRITE and error.filename is None:
+        return CommandError("what was to be printed can't be written", error.strerror or "")
+    return None
 
 
 def _has_directory() -> bool:

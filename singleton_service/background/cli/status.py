@@ -61,9 +61,9 @@ def _write(overview: Overview, *, as_json: bool) -> None:
         write_json(overview.as_json())
     elif is_terminal():
         console = terminal()
-        console.print(_screen(overview, console.width))
+        console.print(screen(overview, _server(), console.width))
     else:
-        write_line(_headline(overview))
+        write_line(_headline(overview, _server()))
         for heading, table, without in _parts(overview):
             write_line(f"\n{heading}")
             for line in plain_lines(table) if table.rows else (without,):
@@ -88,15 +88,15 @@ def _keep_up(interval_s: float) -> None:
     from rich.text import Text  # noqa: PLC0415 - as above
 
     console = terminal()
-    screen: RenderableType = ""
+    last: RenderableType = ""
     with Live(console=console, auto_refresh=False) as live:
 
         def tell_away() -> None:
-            live.update(Group(screen, Text(f"\n{_AWAY}", "red")), refresh=True)
+            live.update(Group(last, Text(f"\n{_AWAY}", "red")), refresh=True)
 
         for overview in _looks(interval_s, tell_away):
-            screen = _screen(overview, console.width)
-            live.update(screen, refresh=True)
+            last = screen(overview, _server(), console.width)
+            live.update(last, refresh=True)
 
 
 def _looks(interval_s: float, tell_away: Callable[[], object]) -> Iterator[Overview]:
@@ -116,21 +116,26 @@ def _looks(interval_s: float, tell_away: Callable[[], object]) -> Iterator[Overv
         yield overview
 
 
-def _screen(overview: Overview, width: int) -> RenderableType:
+def screen(overview: Overview, server: str, width: int) -> RenderableType:
+    """Return all of it as a terminal of this width shows it; *server* says where it is."""
     from rich.console import Group  # noqa: PLC0415 - as in _keep_up()
     from rich.text import Text  # noqa: PLC0415 - as above
 
-    parts: list[RenderableType] = [Text(_headline(overview), "dim")]
+    parts: list[RenderableType] = [Text(_headline(overview, server), "dim")]
     for heading, table, without in _parts(overview):
         parts.append(Text(f"\n{heading}", "bold underline"))
         parts.append(drawn(table, width) if table.rows else Text(without, "dim"))
     return Group(*parts)
 
 
-def _headline(overview: Overview) -> str:
+def _server() -> str:
+    return server_text(ConfigService.get_config())
+
+
+def _headline(overview: Overview, server: str) -> str:
     minute = overview.last_minute
     return (
-        f"{overview.at.astimezone():%H:%M:%S}  {server_text(ConfigService.get_config())}, "
+        f"{overview.at.astimezone():%H:%M:%S}  {server}, "
         f"namespace {overview.namespace}\nlast minute: {minute['enqueued']:,} enqueued, "
         f"{minute['completed']:,} completed, {minute['failed']:,} failed, {minute['retried']:,} retried"
     )
