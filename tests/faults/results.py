@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .rig import FAULT_MEANWHILE, LONGEST_STALL, READY_AGAIN, STALL_ALLOWED, Report, Size
+from .rig import FAULT_MEANWHILE, LONGEST_STALL, READY_AGAIN, RUNNING_AGAIN, STALL_ALLOWED, Report, Size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,11 +101,17 @@ def _row(report: Report) -> str:
 
 
 def _recovery(size: Size, reports: Sequence[Report]) -> list[str]:
-    slowest_s = [report.figures[READY_AGAIN] for report in reports if READY_AGAIN in report.figures]
+    promises = {
+        READY_AGAIN: "A dead worker's tasks ran again elsewhere at most **{} s** after its death. Promised is\n"
+        f"lease + beat + 1 s, {size.recovery_s:g} s here.\n",
+        RUNNING_AGAIN: "Where its supervisor saw it die, **{} s** after at most. Promised is 0.2 s, if others\n"
+        "have room.\n",
+    }
     return [
-        f"A dead worker's tasks ran again elsewhere at most **{seconds} s** after its death. Promised is lease + beat\n"
-        f"+ 1 s, {size.recovery_s:g} s here.\n"
-        for seconds in slowest_s
+        sentence.format(report.figures[name])
+        for name, sentence in promises.items()
+        for report in reports
+        if name in report.figures
     ]
 
 

@@ -24,10 +24,16 @@ def main() -> int:
         load_module(app.partition(":")[0])
     except CommandError as error:
         return report(error)
-    # What the parent says comes as a signal, which uvicorn takes.
-    with logging_to_stderr(1), supervised.hearing(lambda _why, _within_s: None):
-        uvicorn.run(app, host=host, port=int(port), timeout_graceful_shutdown=_LAST_REQUESTS_S)
-    return ExitCode.OK
+    config = uvicorn.Config(app, host=host, port=int(port), timeout_graceful_shutdown=_LAST_REQUESTS_S)
+    server = uvicorn.Server(config)
+
+    def leave(_why: str, _within_s: float | None) -> None:
+        # It comes as a signal, which uvicorn hears by itself: but not before it has begun.
+        server.should_exit = True
+
+    with logging_to_stderr(1), supervised.hearing(leave):
+        server.run()
+    return ExitCode.OK if server.started or server.should_exit else ExitCode.FAILED
 
 
 if __name__ == "__main__":
