@@ -1,8 +1,9 @@
 """Is each instant one task, however schedulers die? How late is it? What do schedules cost that only wait?
 
-Several scheduler processes have the same schedules, most of a second, five of cron's. For a quarter of the time they
-are left alone; then one of them is killed, every few seconds, and started again at once. In the end each instant that
-was due must be exactly one task. Lateness is the server's time at which a task went in, less its instant. Nobody works.
+Several scheduler processes have the same schedules: for an eighth of the time one of a second, so that the system is
+idle; then many of a second and five of cron's. For another eighth they are left alone; then one of the processes is
+killed, every few seconds, and started again at once. In the end each instant that was due must be exactly one task.
+Lateness is the server's time at which a task went in, less its instant. Nobody works.
 Then one process has schedules that are not due, and its processor time is measured.
 
     python -m benchmarks.schedules [--redis URL] [--seconds 120] [--schedules 200] [--schedulers 3] [--kill-every 10]
@@ -32,11 +33,12 @@ from singleton_service.background.scheduler.definition import fire_task_id
 from singleton_service.exceptions import ServiceError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
 
 CRON = ("* * * * *", "*/2 * * * *", "0-59 * * * *", "*/1 0-23 * * *", "* * * * SUN-SAT")
-QUIET = 0.25
+QUIET = 0.125
 # What was due at the end is seen in this time, or missing.
 GRACE_MS = 5000
 SPAWN = multiprocessing.get_context("spawn")
@@ -116,10 +118,10 @@ def server_ms(client: Any) -> int:
     return int(seconds) * 1000 + int(us) // 1000
 
 
-def make_schedules(count: int) -> dict[str, list[int]]:
+def make_schedules(count: int, cron: Sequence[str]) -> dict[str, list[int]]:
     """Make them; return the instants of each for the next day, as far as they may be looked at here."""
     ids = [SchedulerService.schedule_task("tick", {"n": n}, "every second", id=f"tick-{n}") for n in range(count)]
-    ids += [SchedulerService.schedule_task("tick", {}, each, id=f"cron-{n}") for n, each in enumerate(CRON)]
+    ids += [SchedulerService.schedule_task("tick", {}, each, id=f"cron-{n}") for n, each in enumerate(cron)]
     return {each: [round(run.timestamp() * 1000) for run in SchedulerService.next_runs(each, 1000)] for each in ids}
 
 
@@ -147,7 +149,7 @@ def judge(client: Any, instants: dict[str, list[int]], since_ms: int, until_ms: 
 
 def measure(seconds: float, schedules: int, schedulers: int, kill_every: float) -> bool:
     with redis.Redis.from_url(TaskQueueService.server_url()) as client:
-        instants = make_schedules(schedules)
+        alone = make_schedules(1, ())
         running = Schedulers(schedulers)
         try:
             # Until all are there: a process takes a second to start on a busy machine.
@@ -155,7 +157,13 @@ def measure(seconds: float, schedules: int, schedulers: int, kill_every: float) 
                 time.sleep(0.05)
             time.sleep(2)
             begin_ms = server_ms(client)
-            time.sleep(seconds * QUIET)
+            time.sleep(max(1.0, seconds * QUIET))
+            idle_ms = server_ms(client)
+            instants = make_schedules(schedules, CRON)
+            # Made now, some are due already.
+            time.sleep(1)
+            quiet_ms = server_ms(client)
+            time.sleep(max(1.0, seconds * QUIET))
             middle_ms = server_ms(client)
             while (left_s := seconds - (server_ms(client) - begin_ms) / 1000) > kill_every:
                 time.sleep(kill_every)
@@ -167,7 +175,8 @@ def measure(seconds: float, schedules: int, schedulers: int, kill_every: float) 
                 time.sleep(0.2)
         finally:
             running.end()
-        quiet = judge(client, instants, begin_ms, middle_ms)
+        idle = judge(client, alone, begin_ms, idle_ms)
+        quiet = judge(client, instants, quiet_ms, middle_ms)
         deadly = judge(client, instants, middle_ms, end_ms)
         print(
             f"{schedulers} schedulers, {schedules} schedules of a second, {len(CRON)} of cron, {running.killed} kills\n"
@@ -183,10 +192,10 @@ def measure(seconds: float, schedules: int, schedulers: int, kill_every: float) 
             ("most", 8),
         )
         print(" " * 13 + "".join(f"{name:>{width}}" for name, width in columns) + "  ms late")
-        print(quiet.line("left alone"), deadly.line("being killed"), sep="\n")
+        print(idle.line("idle"), quiet.line("left alone"), deadly.line("being killed"), sep="\n")
         for each in instants:
             SchedulerService.unschedule(each)
-        return quiet.missing + quiet.double + deadly.missing + deadly.double == 0
+        return all(stretch.missing + stretch.double == 0 for stretch in (idle, quiet, deadly))
 
 
 def measure_idle(count: int, seconds: float) -> None:
