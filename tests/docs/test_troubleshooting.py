@@ -19,6 +19,8 @@ from singleton_service import BaseService, requires
 from singleton_service.background.config import Settings
 from singleton_service.background.doctor import examine
 from singleton_service.background.engine import open_engine
+from singleton_service.background.scheduler import SchedulerService
+from singleton_service.background.scheduler.scripts import ScheduleKeys
 from singleton_service.background.task_queue import TaskHandler, TaskQueueService
 from singleton_service.background.worker import WorkerService
 from singleton_service.background.worker.crew import Crew
@@ -198,6 +200,14 @@ def volatile(scene: Scene) -> None:
     own_server(scene).admin.config_set("appendonly", "no")
 
 
+def overdue(scene: Scene) -> None:
+    SchedulerService.schedule_task("report", {}, "every 5 minutes", id="report")
+    client = TaskQueueService._open_client()
+    # As if that time had passed with no scheduler.
+    due_ms = int(time.time() - 150) * 1000
+    client.link.call(b"ZADD", ScheduleKeys(client.settings.namespace).key("instants"), b"XX", due_ms, b"report")
+
+
 def own_server(scene: Scene) -> PlainServer:
     server = PlainServer(scene.folder / "server").start()
     scene.ends.callback(server.stop)
@@ -222,6 +232,7 @@ SCENES: dict[str, Callable[[Scene], None]] = {
     "The server grows, or throws tasks away": forgetful,
     "Tasks are gone after a restart of the server": volatile,
     "Tasks are over their time limit": late,
+    "A schedule does not fire": overdue,
 }
 
 

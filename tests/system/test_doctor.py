@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
 import re
+import struct
 import subprocess
 import sys
+import termios
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
+from singleton_service.background.cli.doctor import doctor_command
+from singleton_service.background.cli.health import health_command
 from singleton_service.background.config import ConfigService, Settings
 from singleton_service.background.doctor import Finding, Verdict, examine
 from singleton_service.background.task_queue import TaskQueueService, TaskRequest
@@ -158,7 +166,7 @@ def test_a_coroutine_that_blocked_the_event_loop_is_found_with_its_line(
 
 @on_one_engine
 def test_a_worker_that_lives_and_fetches_nothing_is_found_until_it_moves(
-    queue: Queue, surroundings: Surroundings, tmp_path: Path, until: Any, monkeypatch: pytest.MonkeyPatch
+    queue: Queue, until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TASKS_STALL_SECONDS", "0.2")
     WorkerService.start_workers(1)
@@ -166,8 +174,8 @@ def test_a_worker_that_lives_and_fetches_nothing_is_found_until_it_moves(
         standing.setattr(Crew, "rounds", 0)
         until(lambda: verdict_of("fetching") is PROBLEM)
         assert f":{os.getpid()}:" in found("fetching").finding
-        health = call("health", cwd=tmp_path, environment=surroundings.environment)
-        assert (health.returncode, health.stderr) == (1, "no worker takes from any queue; 1 stands still\n")
+        health = CliRunner().invoke(health_command)
+        assert (health.exit_code, health.stderr) == (1, "no worker takes from any queue; 1 stands still\n")
     until(lambda: verdict_of("fetching") is OK)
 
 
@@ -189,13 +197,37 @@ def test_the_command_prints_what_is_wrong_and_ends_with_it(
     assert re.fullmatch(r"\d problems?( and \d warnings?)?", ran.stdout.splitlines()[-1])
     assert re.search(r"^problem  workers +default has 1 task and no worker$", ran.stdout, re.MULTILINE)
     assert re.search(r"^ +try: singleton-service worker MODULE", ran.stdout, re.MULTILINE)
-    as_json = call("doctor", "--json", cwd=tmp_path, environment=surroundings.environment)
+    as_json = CliRunner().invoke(doctor_command, ["--json"])
     told = json.loads(as_json.stdout)
-    assert (as_json.returncode, told["verdict"]) == (1, "problem")
+    assert (as_json.exit_code, told["verdict"]) == (1, "problem")
     assert {"check", "verdict", "finding", "fix"} == set(told["findings"][0])
     WorkerService.start_workers(1)
-    ran = call("doctor", cwd=tmp_path, environment=surroundings.environment)
-    assert ran.returncode == 0
+    assert CliRunner().invoke(doctor_command).exit_code == 0
+
+
+@on_one_engine
+def test_on_a_narrow_terminal_it_is_set_below_itself_and_without_colours_if_so_wished(
+    queue: Queue, surroundings: Surroundings, tmp_path: Path
+) -> None:
+    def shown(**variables: str) -> str:
+        parent, child = pty.openpty()
+        fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 60, 0, 0))
+        environment = {**surroundings.environment, "TERM": "xterm", "PYTHONPATH": str(ROOT), **variables}
+        command = [sys.executable, "-m", "singleton_service", "doctor"]
+        ran = subprocess.run(command, cwd=tmp_path, env=environment, stdout=child, timeout=60, check=False)
+        os.close(child)
+        assert ran.returncode == 0
+        said = b""
+        with suppress(OSError):  # the end of what a terminal has to say
+            while chunk := os.read(parent, 4096):
+                said += chunk
+        os.close(parent)
+        return said.decode()
+
+    assert "\x1b[32mok" in shown(COLUMNS="60")
+    plain = shown(COLUMNS="60", NO_COLOR="1")
+    assert "\x1b[3" not in plain
+    assert max(len(re.sub(r"\x1b\[\d+m", "", line)) for line in plain.splitlines()) <= 60
 
 
 def test_the_command_says_that_a_server_is_away(tmp_path: Path) -> None:
@@ -208,10 +240,10 @@ def test_the_command_says_that_a_server_is_away(tmp_path: Path) -> None:
 
 
 @on_one_engine
-def test_health_counts_the_workers_that_live(queue: Queue, surroundings: Surroundings, tmp_path: Path) -> None:
+def test_health_counts_the_workers_that_live(queue: Queue) -> None:
     def health(*arguments: str) -> tuple[int, str, str]:
-        ran = call("health", *arguments, cwd=tmp_path, environment=surroundings.environment)
-        return ran.returncode, ran.stdout, ran.stderr
+        ran = CliRunner().invoke(health_command, arguments)
+        return ran.exit_code, ran.stdout, ran.stderr
 
     assert health() == (1, "", "no worker takes from any queue\n")
     WorkerService.start_workers(1, queues="default,mail")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
@@ -10,10 +9,12 @@ import click
 
 from singleton_service.background.doctor import UNREACHABLE, Verdict, examine, worst
 
-from .output import is_terminal, json_option, write_json, write_line
-from .problems import ExitCode, is_colourful
+from .output import is_terminal, json_option, terminal, write_json, write_line
+from .problems import ExitCode, printable
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from singleton_service.background.doctor import Finding
 
 _COLOURS: Final = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.PROBLEM: "red"}
@@ -40,15 +41,30 @@ def doctor_command(context: click.Context, *, as_json: bool) -> None:
 
 
 def _print(findings: list[Finding]) -> None:
+    if is_terminal():
+        terminal().print(_drawn(findings))
+        return
     width = max(len(finding.check) for finding in findings)
-    has_colour = is_colourful(is_terminal())
     for finding in findings:
-        word = f"{finding.verdict:<7}"
-        word = click.style(word, fg=_COLOURS[finding.verdict]) if has_colour else word
-        write_line(f"{word}  {finding.check:<{width}}  {finding.finding}")
+        write_line(f"{finding.verdict:<7}  {finding.check:<{width}}  {finding.finding}")
         if finding.fix:
             write_line(f"{'':7}  {'':{width}}  try: {finding.fix}")
-    sys.stdout.flush()
+
+
+def _drawn(findings: list[Finding]) -> Table:
+    """Return them as a terminal shows them: in colours, and what is long below itself."""
+    from rich.table import Table  # noqa: PLC0415 - heavy, and nothing for a pipe
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for overflow in ("ignore", "ignore", "fold"):
+        grid.add_column(overflow=overflow, no_wrap=overflow == "ignore")
+    for finding in findings:
+        said = Text(printable(finding.finding))
+        if finding.fix:
+            said.append(f"\ntry: {printable(finding.fix)}", "dim")
+        grid.add_row(Text(finding.verdict, _COLOURS[finding.verdict]), finding.check, said)
+    return grid
 
 
 def _summary(findings: list[Finding]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from singleton_service.background.engine import EngineError
 from singleton_service.background.engine.private_dir import SOCKET
 from singleton_service.background.engine.supervisor import ask
+from singleton_service.background.scheduler.scripts import ScheduleKeys
 from singleton_service.background.task_queue import (
     DurabilityUnavailableError,
     QueueUnavailableError,
@@ -21,7 +22,7 @@ from singleton_service.background.task_queue import (
 from singleton_service.background.task_queue.client import connect
 from singleton_service.background.worker.notes import read_notes
 
-from .facts import DirectoryFacts, Facts, QueueFacts, ServerFacts, TaskFacts
+from .facts import DirectoryFacts, Facts, QueueFacts, ScheduleFacts, ServerFacts, TaskFacts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 _MOST_TASKS = 300
 _MOST_REASONS = 300
 _MOST_NEIGHBOURS = 100
+_MOST_SCHEDULES = 10
 _CONFIG = ("maxmemory-policy", "appendonly", "appendfsync", "save")
 
 
@@ -48,13 +50,14 @@ def gather(settings: Settings) -> Facts:
         server = ask_server(client)
         queues = tuple(ask_queue(client, name) for name in client.queues())
         tasks = _ask_tasks(client, [queue.name for queue in queues])
+        schedules = _ask_schedules(client)
         troubles = read_notes(client, sorted({worker for queue in queues for worker in queue.workers}))
     except QueueUnavailableError as error:
         what = f"{error.url} is not available: {error.reason}"
         return Facts(settings, directory, unreachable=(what, error.advice))
     finally:
         client.close()
-    return Facts(settings, directory, server, queues, tasks, troubles)
+    return Facts(settings, directory, server, queues, tasks, schedules, troubles)
 
 
 def ask_server(client: QueueClient) -> ServerFacts:
@@ -138,6 +141,14 @@ def _ask_tasks(client: QueueClient, queues: list[str]) -> TaskFacts:
     ((seconds, _),) = client.read([(b"TIME",)])
     failed, running = (_some(client, queues, status) for status in (TaskStatus.FAILED, TaskStatus.RUNNING))
     return TaskFacts(failed, running, float(seconds))
+
+
+def _ask_schedules(client: QueueClient) -> ScheduleFacts:
+    key = ScheduleKeys(client.settings.namespace).key("instants")
+    look: list[Command] = [(b"TIME",), (b"ZCARD", key), (b"ZRANGE", key, 0, _MOST_SCHEDULES - 1, b"WITHSCORES")]
+    (seconds, _), number, first = client.read(look)
+    waits_s = {first[n].decode(): int(seconds) - float(first[n + 1]) / 1000 for n in range(0, len(first), 2)}
+    return ScheduleFacts(number, {schedule: late_s for schedule, late_s in waits_s.items() if late_s > 0})
 
 
 def _some(client: QueueClient, queues: list[str], status: TaskStatus) -> list[Any]:

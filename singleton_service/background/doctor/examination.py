@@ -10,6 +10,7 @@ from . import queue_checks, server_checks, worker_checks
 from .asking import gather
 from .finding import problem
 from .place_checks import check_directory, check_neighbours
+from .schedule_checks import check_schedules
 
 if TYPE_CHECKING:
     from singleton_service.background.config import Settings
@@ -65,5 +66,7 @@ def findings_of(facts: Facts) -> list[Finding]:
     found += [check(facts.troubles) for check in _TROUBLES]
     if facts.tasks is not None:
         found += [check(facts.tasks) for check in _TASKS]
+    if facts.schedules is not None:
+        found.append(check_schedules(facts.schedules))
     neighbours = check_neighbours(facts)
     return found if neighbours is None else [*found, neighbours]

@@ -92,6 +92,19 @@ class TaskFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ScheduleFacts:
+    """The schedules that fire, paused ones left out.
+
+    Attributes:
+        number: how many there are.
+        late_s: id -> how long ago an instant came that nobody has seen to; a few of them.
+    """
+
+    number: int
+    late_s: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class DirectoryFacts:
     """What the data directory of an embedded server is like.
 
@@ -129,5 +142,6 @@ class Facts:
     server: ServerFacts | None = None
     queues: tuple[QueueFacts, ...] = ()
     tasks: TaskFacts | None = None
+    schedules: ScheduleFacts | None = None
     troubles: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     unreachable: tuple[str, str] | None = None

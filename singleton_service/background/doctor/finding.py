@@ -43,14 +43,19 @@ def worst(findings: list[Finding]) -> Verdict:
 
 def fine(check: str, finding: str) -> Finding:
     """Return that all is well."""
-    return Finding(check, Verdict.OK, finding)
+    return Finding(check, Verdict.OK, _in_one_line(finding))
 
 
 def warning(check: str, finding: str, fix: str) -> Finding:
     """Return what may do harm one day."""
-    return Finding(check, Verdict.WARNING, finding, fix)
+    return Finding(check, Verdict.WARNING, _in_one_line(finding), _in_one_line(fix))
 
 
 def problem(check: str, finding: str, fix: str) -> Finding:
     """Return what does harm."""
-    return Finding(check, Verdict.PROBLEM, finding, fix)
+    return Finding(check, Verdict.PROBLEM, _in_one_line(finding), _in_one_line(fix))
+
+
+def _in_one_line(text: str) -> str:
+    # What a server or a task says may be of several.
+    return " ".join(text.split())

@@ -20,7 +20,15 @@ from singleton_service.background.doctor import (
     worst,
 )
 from singleton_service.background.doctor import server_checks as checks
-from singleton_service.background.doctor.facts import DirectoryFacts, Facts, QueueFacts, ServerFacts, TaskFacts
+from singleton_service.background.doctor.facts import (
+    DirectoryFacts,
+    Facts,
+    QueueFacts,
+    ScheduleFacts,
+    ServerFacts,
+    TaskFacts,
+)
+from singleton_service.background.doctor.schedule_checks import check_schedules
 from singleton_service.background.doctor.words import several, size, span
 from singleton_service.background.task_queue import Task, TaskError, TaskStatus
 from singleton_service.background.task_queue.codec import NEWER_VERSION
@@ -165,6 +173,8 @@ def directory(**known: Any) -> DirectoryFacts:
             WARNING,
             "without a time limit: 1 x crawl",
         ),
+        (check_schedules, ScheduleFacts(2, {"night": 0.5}), OK, "2 schedules, none overdue"),
+        (check_schedules, ScheduleFacts(2, {"night": 90.0}), PROBLEM, "night was due 90 s ago"),
         (worker_checks.check_fetching, {}, OK, "no worker stands still"),
         (worker_checks.check_fetching, {"a:1:x": {STANDS_STILL: "it stands"}}, PROBLEM, "a:1:x: it stands"),
         (worker_checks.check_event_loop, {"a:1:x": {STANDS_STILL: "it stands"}}, OK, "no coroutine"),
@@ -204,6 +214,11 @@ def test_without_a_server_there_is_one_problem_and_what_lies_on_this_machine() -
     assert [(finding.check, finding.verdict) for finding in found] == [("data directory", OK), ("reachable", PROBLEM)]
     assert worst(found) is PROBLEM
     assert worst([]) is OK
+
+
+def test_a_finding_is_one_line_whatever_a_task_says() -> None:
+    finding = queue_checks.check_held([queue(reasons={"X is away:\nTraceback\n  ...": 1})])
+    assert finding.finding == "1 task: X is away: Traceback ..."
 
 
 def test_numbers_are_said_as_people_say_them() -> None:
