@@ -68,6 +68,7 @@ soak: $(FULL) ## Play SEEDS (10,000) simulations, thirty years of schedules, a m
 
 bench: $(FULL) ## Measure enqueue, drain and pick-up latency on this machine
 	@$(BIN)/python benchmarks/throughput.py $(ARGS)
+	@$(BIN)/python -m benchmarks.cli_start
 
 bench-queue: $(FULL) ## Measure what a task costs the server: memory, and time with a million waiting
 	@$(BIN)/python -m benchmarks.memory

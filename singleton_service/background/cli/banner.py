@@ -50,8 +50,6 @@ def facts(title: str, handlers: Sequence[Handler], *, threads: int | None, order
     """
     settings = ConfigService.get_config()
     server = server_text(settings)
-    if settings.namespace != "tasks":
-        server += f", namespace {settings.namespace}"
     at_once = queues = None
     tasks: list[list[str]] = []
     if threads is not None:

@@ -13,7 +13,7 @@ from singleton_service.background.task_queue import TaskQueueService
 from .problems import CommandError, ExitCode, usage_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from singleton_service.background.task_queue import Task, TaskStatus
 
@@ -81,6 +81,11 @@ def each_task(status: TaskStatus | str | None, queue: str | None, name: str | No
         cursor = page.cursor
         if cursor is None:
             return
+
+
+def unstarted(stats: Mapping[str, int]) -> int:
+    """Return how many tasks have not started, of what `get_queue_stats()` counts."""
+    return stats["pending_tasks"] + stats["delayed_tasks"] + stats["held_tasks"]
 
 
 def count(n: int, kind: str = "") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heapq import nlargest
 from typing import TYPE_CHECKING
 
 import click
@@ -50,9 +51,12 @@ def list_command(queue: str | None, name: str | None, limit: int, *, as_json: bo
     """List tasks that failed for good, the latest first."""
     if queue is not None:
         known_queue(queue)
-    # By name they have to be looked for, among the thousand that came last.
-    tasks = TaskQueueService.get_recent_failures(limit if name is None else _MOST, queue)
-    tasks = [task for task in tasks if name in {None, task.name}][:limit]
+    if name is None:
+        tasks = TaskQueueService.get_recent_failures(limit, queue)
+    else:
+        # The server has no order of one name's: all of it are looked at.
+        found = {task.id: task for task in each_task(TaskStatus.FAILED, queue, name)}
+        tasks = nlargest(limit, found.values(), key=lambda task: task.completed_at or task.created_at)
     if as_json:
         write_json({"tasks": [task_json(task) for task in tasks]})
     elif tasks:

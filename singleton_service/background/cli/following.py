@@ -80,7 +80,7 @@ def _shown_live(updates: Iterable[Task]) -> Task | None:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.fields[status]}"),
-        BarColumn(30),
+        BarColumn(20),
         TimeElapsedColumn(),
         TextColumn("{task.fields[said]}", markup=False),
     )

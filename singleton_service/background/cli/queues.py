@@ -8,7 +8,7 @@ import click
 
 from singleton_service.background.task_queue import TaskQueueService
 
-from .choosing import confirm, count, known_queue, yes_option
+from .choosing import confirm, count, known_queue, unstarted, yes_option
 from .output import Cell, Column, Table, json_option, write_json, write_line, write_table
 
 # Key of the JSON -> that of get_queue_stats().
@@ -90,9 +90,7 @@ def resume_command(queue: str, *, as_json: bool) -> None:
 @json_option
 def purge_command(queue: str, *, yes: bool, as_json: bool) -> None:
     """Cancel everything in a queue that has not started."""
-    stats = TaskQueueService.get_queue_stats(known_queue(queue))
-    number = stats["pending_tasks"] + stats["delayed_tasks"] + stats["held_tasks"]
-    if number:
+    if number := unstarted(TaskQueueService.get_queue_stats(known_queue(queue))):
         confirm(f"Cancel {count(number)} of queue {queue!r}?", yes=yes)
     cancelled = TaskQueueService.purge_queue(queue)
     if as_json:

@@ -94,8 +94,10 @@ def error_text(error: TaskError) -> str:
 def server_text(settings: Settings) -> str:
     """Return which server these settings mean, without secrets."""
     if settings.redis_url is None:
-        return f"embedded, its data in {settings.resolved_data_dir()}"
-    return mask_url(settings.redis_url)
+        server = f"embedded, its data in {settings.resolved_data_dir()}"
+    else:
+        server = mask_url(settings.redis_url)
+    return server if settings.namespace == "tasks" else f"{server}, namespace {settings.namespace}"
 
 
 def now() -> datetime:

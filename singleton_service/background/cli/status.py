@@ -135,8 +135,7 @@ def _server() -> str:
 def _headline(overview: Overview, server: str) -> str:
     minute = overview.last_minute
     return (
-        f"{overview.at.astimezone():%H:%M:%S}  {server}, "
-        f"namespace {overview.namespace}\nlast minute: {minute['enqueued']:,} enqueued, "
+        f"{overview.at.astimezone():%H:%M:%S}  {server}\nlast minute: {minute['enqueued']:,} enqueued, "
         f"{minute['completed']:,} completed, {minute['failed']:,} failed, {minute['retried']:,} retried"
     )
 

@@ -8,7 +8,17 @@ import click
 
 from singleton_service.background.task_queue import TaskQueueService, TaskStatus
 
-from .choosing import check_chosen, confirm, count, each_task, name_option, queue_option, yes_option
+from .choosing import (
+    check_chosen,
+    confirm,
+    count,
+    each_task,
+    known_queue,
+    name_option,
+    queue_option,
+    unstarted,
+    yes_option,
+)
 from .output import json_option, note, write_json, write_line
 from .problems import ExitCode, usage_errors
 
@@ -46,9 +56,7 @@ def cancel_command(  # noqa: PLR0913 - an option each
         confirm(f"Cancel {count(len(ids))}?", yes=yes)
         _do_each(ids, TaskQueueService.cancel_task, "cancelled", _why_not_cancelled, as_json=as_json)
         return
-    kinds = (TaskStatus.PENDING, TaskStatus.RETRYING)
-    number = len({task.id for kind in kinds for task in each_task(kind, queue, name)})
-    if number:
+    if number := _count(queue, name):
         confirm(f"Cancel {count(number)} that {'has' if number == 1 else 'have'} not started?", yes=yes)
     with usage_errors():
         cancelled = TaskQueueService.cancel_pending([name] if name else None, queue)
@@ -107,6 +115,15 @@ def _do_each(
             note(f"not {done}: {each['id']}: {each['reason']}")
     if code:
         raise click.exceptions.Exit(code)
+
+
+def _count(queue: str | None, name: str | None) -> int:
+    if queue is not None:
+        known_queue(queue)
+    if name is None:
+        return unstarted(TaskQueueService.get_queue_stats(queue))
+    kinds = (TaskStatus.PENDING, TaskStatus.RETRYING)
+    return len({task.id for kind in kinds for task in each_task(kind, queue, name)})
 
 
 def _why_not_retried(status: TaskStatus) -> str:
