@@ -16,15 +16,18 @@ SMALL := $(VENV)/.installed-small
 RUNNABLE := $(if $(wildcard $(FULL)),$(FULL),$(SMALL))
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
-# The other containers get an environment of their own.
+# The other containers get an environment of their own, and so does each other task queue.
 BENCH := .venv-bench
-PEERS := $(BENCH)/.installed
+CONTAINERS := $(BENCH)/.installed
+# Which of them `make bench` measures; none named: all.
+PEERS ?=
 
 # In the order in which they are collected, for the longest come first.
 AT_ONCE = $(if $(findstring no:xdist,$(ARGS)),,--numprocesses=$(JOBS) --dist=loadgroup --no-loadscope-reorder)
 
 .DEFAULT_GOAL := help
-.PHONY: help run api test test-all check format faults mutants soak bench bench-queue bench-schedules bench-container clean
+.PHONY: help run api test test-all check format faults mutants soak
+.PHONY: bench bench-own bench-ceiling bench-queue bench-schedules bench-container clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL: # one pip at a time in one .venv
 
@@ -66,9 +69,15 @@ soak: $(FULL) ## Play SEEDS (10,000) simulations, thirty years of schedules, a m
 	@$(BIN)/python -m tests.endurance
 	@$(BIN)/python -m tests.faults soak --full --soak-seconds $(SOAK) --seed $(SEED) $(ARGS)
 
-bench: $(FULL) ## Measure enqueue, drain and pick-up latency on this machine
+bench: $(FULL) ## Measure this beside other task queues (all, or PEERS="huey dramatiq"), in environments of their own
+	@$(BIN)/python -m benchmarks.peers $(PEERS) $(ARGS)
+
+bench-own: $(FULL) ## Measure enqueue, drain and pick-up latency of this alone, in a minute
 	@$(BIN)/python benchmarks/throughput.py $(ARGS)
 	@$(BIN)/python -m benchmarks.cli_start
+
+bench-ceiling: $(FULL) ## Measure what this machine allows: bare loops, and how soon a sleeping process wakes
+	@$(BIN)/python -m benchmarks.peers --ceiling
 
 bench-queue: $(FULL) ## Measure what a task costs the server: memory, and time with a million waiting
 	@$(BIN)/python -m benchmarks.memory
@@ -77,7 +86,7 @@ bench-queue: $(FULL) ## Measure what a task costs the server: memory, and time w
 bench-schedules: $(FULL) ## Kill schedulers for two minutes: missing and double instants, lateness, idle cost
 	@$(BIN)/python -m benchmarks.schedules $(ARGS)
 
-bench-container: $(PEERS) ## Compare the container with five others: claims, calls, starts, imports
+bench-container: $(CONTAINERS) ## Compare the container with five others: claims, calls, starts, imports
 	@$(BENCH)/bin/python -m benchmarks.container.claims
 	@$(BENCH)/bin/python -m benchmarks.container.calls
 	@$(BENCH)/bin/python -m benchmarks.container.imports
@@ -107,7 +116,7 @@ $(FULL): pyproject.toml | $(BIN)/python
 	@$(PIP_INSTALL) --editable '.[embedded,fastapi,examples,dev]'
 	@touch $@
 
-$(PEERS): benchmarks/container/requirements.txt
+$(CONTAINERS): benchmarks/container/requirements.txt
 	@echo "Installing the containers to compare with into $(BENCH) (once per change of $<) ..."
 	@$(PYTHON) -m venv $(BENCH)
 	@$(BENCH)/bin/python -m pip install -qq --disable-pip-version-check -r $<

@@ -1,0 +1,108 @@
+"""Measure this project beside others on this machine, and print by how much they differ.
+
+All peers and all measures, with nothing made smaller, take more than an hour and write docs/explanation/benchmarks.md;
+anything less prints only.
+
+    make bench
+    make bench PEERS="huey dramatiq" ARGS="--only enqueue drain --repeats 1"
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import subprocess
+import sys
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from . import environments, page
+from .contestants import ENVIRONMENTS, PEERS, ROOT, UnknownPeerError, chosen
+from .measures import GROUPS, TINY, Sizes
+from .run import KILL, Outcome, run
+from .server import NoServerError
+from .table import aftermaths, tables
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+REPEATS = 3
+EVERYTHING = (*GROUPS, KILL)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("peers", nargs="*", metavar="PEER", help=f"some of: {' '.join(PEERS)}; without: all there are")
+    parser.add_argument("--only", nargs="+", choices=EVERYTHING, default=EVERYTHING, help="these measures")
+    parser.add_argument("--repeats", type=int, default=REPEATS)
+    parser.add_argument(
+        "--tiny", action="store_true", help="just enough to see that everything works; figures mean nothing"
+    )
+    parser.add_argument("--ceiling", action="store_true", help="only what the machine allows, with no queue at all")
+    parser.add_argument("--durable", action="store_true", help="servers write an append-only file, fsync every second")
+    given = parser.parse_args()
+    peers = list(chain.from_iterable(name.split() for name in given.peers))
+    if given.ceiling:
+        print(*_ceiling(), sep="\n")
+        return
+    sizes = TINY if given.tiny else Sizes(is_durable=given.durable)
+    is_whole = is_full(peers, given.only, sizes, given.repeats)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # with all that was started
+    try:
+        contestants = chosen(peers)
+        missing = _install({one.peer for one in contestants if not one.is_ours})
+        outcome = run([one for one in contestants if one.peer not in missing], given.only, sizes, given.repeats)
+    except (UnknownPeerError, NoServerError) as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    outcome.failures += missing.values()
+    if is_whole:
+        outcome.ceiling = _ceiling()
+    show(outcome)
+    if is_whole:
+        page.write(outcome)
+        print(f"written: {page.PAGE.relative_to(ROOT)} and {page.PICTURE.relative_to(ROOT)}")
+
+
+def is_full(peers: Sequence[str], groups: Collection[str], sizes: Sizes, repeats: int) -> bool:
+    """Return whether nobody and nothing is left out: such a run alone may write the page."""
+    return not peers and set(groups) == {*EVERYTHING} and sizes == Sizes() and repeats >= REPEATS
+
+
+def _install(peers: set[str]) -> dict[str, str]:
+    """Return those that can't take part, with the reason."""
+    missing = {}
+    for peer in sorted(peers):
+        try:
+            environments.make(peer)
+        except environments.NotInstalledError as error:
+            missing[peer] = str(error)
+    return missing
+
+
+def _ceiling() -> list[str]:
+    environments.make("ceiling")
+    command = [str(ENVIRONMENTS / "ceiling/bin/python"), "-m", "benchmarks.ceiling"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return [line for line in done.stdout.splitlines() if line]
+
+
+def show(outcome: Outcome) -> None:
+    """Print what was found."""
+    print(*outcome.circumstances, sep="\n")
+    for title, text in tables(outcome.figures):
+        print(f"\n{title}\n\n{text}")
+    if outcome.killed:
+        print(f"\nAfter kill -9\n\n{aftermaths(outcome.killed)}")
+    for line in outcome.ceiling:
+        print(f"ceiling: {line}")
+    print("\nHow each is set")
+    for name, settings, versions in outcome.settings:
+        print(f"  {name}: {settings} {versions}.")
+    for failure in outcome.failures:
+        print(f"\nfailed: {failure}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""What is measured: each group of measures in sessions of its own, so that none inherits another's leavings."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .figures import percentile
+from .session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .contestants import Contestant
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is done for one figure.
+
+    Attributes:
+        seconds: how long an enqueue goes on, and about how long a drain takes.
+        at_least, at_most: how many tasks a drain has.
+        samples: single tasks timed for the pick-up, at most as many as `samples_s` allows.
+        delayed: tasks with a delay.
+        idle_s: how long an idle worker is watched.
+        many: tasks after which memory is looked at.
+        watched_s: how long is waited for tasks whose worker was killed.
+        is_durable: whether the servers write an append-only file.
+    """
+
+    seconds: float = 3.0
+    at_least: int = 300
+    at_most: int = 60_000
+    samples: int = 200
+    samples_s: float = 20.0
+    delayed: int = 40
+    idle_s: float = 10.0
+    many: int = 20_000
+    watched_s: float = 120.0
+    is_durable: bool = False
+
+
+TINY = Sizes(seconds=0.2, at_most=300, samples=20, samples_s=5.0, delayed=5, idle_s=2.0, many=400, watched_s=20.0)
+
+
+def enqueue(contestant: Contestant, sizes: Sizes) -> Figures:
+    """An enqueue counts when its answer is read."""
+    with Session(contestant, is_durable=sizes.is_durable) as session:
+        session.ask("enqueue", kind="send_email", number=50)
+        one = session.ask("enqueue", kind="send_email", seconds=sizes.seconds)
+        session.ask("enqueue", kind="send_email", number=50, lines=8)
+        eight = session.ask("enqueue", kind="send_email", seconds=sizes.seconds, lines=8)
+        figures = {
+            "enqueue_one": one["number"] / one["seconds"],
+            "enqueue_cpu": one["cpu_seconds"] / one["number"] * 1e6,
+            "enqueue_eight": eight["number"] / eight["seconds"],
+        }
+        if session.described["in_bulk"]:
+            session.ask("enqueue_many", kind="send_email", number=50)
+            bulk = session.ask("enqueue_many", kind="send_email", seconds=sizes.seconds)
+            figures["enqueue_bulk"] = bulk["number"] / bulk["seconds"]
+    return figures
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """What became of a full queue.
+
+    Attributes:
+        seconds: from the first task of a worker process to the last readable status; their mean, if there are several.
+        cpu_s: processor time that the workers took for it.
+    """
+
+    number: int
+    seconds: float
+    cpu_s: float
+
+    @property
+    def rate(self) -> float:
+        """Tasks a second."""
+        return self.number / self.seconds
+
+
+def drained(session: Session, number: int, workers: int = 1, *, kind: str = "send_email", **more: object) -> Drained:
+    """Fill a queue, start workers, and wait until all of it has ended.
+
+    The clock of each process starts with its own first task: how long a start takes is another measure.
+    """
+    session.put_in(number, kind, **more)
+    for _ in range(workers):
+        session.start_worker()
+    session.wait_for("first task", lambda: bool(session.stamps("first")))
+    began_cpu_s = session.cpu_seconds()
+    ended_s = session.ask("wait", patience_s=600.0)["ended_s"]
+    cpu_s = session.cpu_seconds() - began_cpu_s
+    ended_s = max(ended_s, session.ask("check", patience_s=60.0)["late_s"])
+    seconds = ended_s - statistics.mean(stamp.at_s for stamp in session.stamps("first"))
+    return Drained(number, seconds, cpu_s)
+
+
+def drain(contestant: Contestant, sizes: Sizes) -> Figures:
+    """A drain ends when the last status can be read."""
+    number = _as_many_as_fit(contestant, sizes)
+    with Session(contestant, is_durable=sizes.is_durable) as session:
+        one = drained(session, number)
+    with Session(contestant, is_durable=sizes.is_durable) as session:
+        two = drained(session, number, workers=2)
+    return {"drain_one": one.rate, "drain_two": two.rate, "worker_cpu": one.cpu_s / number * 1e6}
+
+
+_rates: dict[tuple[Contestant, bool], float] = {}
+
+
+def _rate(contestant: Contestant, sizes: Sizes) -> float:
+    """Return about how many tasks a second one worker does, from drains that grow until they take a moment."""
+    key = contestant, sizes.is_durable
+    number = sizes.at_least
+    while key not in _rates:
+        with Session(contestant, is_durable=sizes.is_durable) as session:
+            rough = drained(session, number)
+        if rough.seconds > sizes.seconds / 6 or number >= sizes.at_most:
+            _rates[key] = rough.rate
+        number = min(number * 10, sizes.at_most)
+    return _rates[key]
+
+
+def _as_many_as_fit(contestant: Contestant, sizes: Sizes) -> int:
+    return round(min(max(_rate(contestant, sizes) * sizes.seconds, sizes.at_least), sizes.at_most))
+
+
+def latency(contestant: Contestant, sizes: Sizes) -> Figures:
+    """An idle worker: what it takes while nothing comes, how soon it begins, and how late what is due then."""
+    with Session(contestant, is_durable=sizes.is_durable) as session:
+        session.start_worker(delays=True)
+        for at in range(10):
+            session.ask("one", kind="note", subject=f"warm-{at}")
+            session.ran(f"warm-{at}")
+        waits_ms: list[float] = []
+        until_s = time.monotonic() + sizes.samples_s
+        while len(waits_ms) < sizes.samples and time.monotonic() < until_s:
+            time.sleep(random.uniform(0.005, 0.030))  # until it sleeps, and never in step with anything
+            key = f"idle-{len(waits_ms)}"
+            asked_s = session.ask("one", kind="note", subject=key)["asked_s"]
+            waits_ms.append((session.ran(key) - asked_s) * 1000)
+        figures = {"pick_up_p50": statistics.median(waits_ms), "pick_up_p99": percentile(waits_ms, 99)}
+        late_ms = _lateness_ms(session, sizes.delayed)
+        figures |= {"late_p50": statistics.median(late_ms), "late_p99": percentile(late_ms, 99)}
+    with Session(contestant, is_durable=sizes.is_durable) as session:
+        session.start_worker()
+        session.ask("one", kind="note", subject="warm")
+        session.ran("warm")
+        time.sleep(min(2.0, sizes.idle_s))
+        with session.server.counting() as commands:
+            began_cpu_s, began_s = session.cpu_seconds(), time.monotonic()
+            time.sleep(sizes.idle_s)
+            seconds, cpu_s = time.monotonic() - began_s, session.cpu_seconds() - began_cpu_s
+        sent = commands.sent
+    return figures | {"idle_cpu": cpu_s / seconds * 100, "idle_commands": sent / seconds}
+
+
+def _lateness_ms(session: Session, number: int) -> list[float]:
+    """Return how late tasks began whose time came while the worker was idle."""
+    due_s = {}
+    for at in range(number):
+        delay_s = 1.0 + at * 0.0731  # never in step with whoever looks every second
+        due_s[f"late-{at}"] = (
+            session.ask("one", kind="note", subject=f"late-{at}", delay_s=delay_s)["asked_s"] + delay_s
+        )
+    return [(session.ran(key) - at_s) * 1000 for key, at_s in due_s.items()]
+
+
+def start(contestant: Contestant, sizes: Sizes) -> Figures:
+    """A process is started, a task waits."""
+    with Session(contestant, is_durable=sizes.is_durable) as session:
+        session.ask("one", kind="note", subject="waiting")
+        began_s = session.start_worker()
+        return {"start": session.ran("waiting") - began_s}
+
+
+def memory(contestant: Contestant, sizes: Sizes) -> Figures:
+    """What a queued task costs the server, and a worker that has done as many."""
+    with Session(contestant, is_durable=sizes.is_durable) as session:
+        session.put_in(50)
+        before = session.server.used_memory()
+        session.put_in(sizes.many)
+        queued = session.server.used_memory() - before
+        drained(session, 50)
+        return {"server_memory": queued / sizes.many, "worker_memory": session.resident_bytes() / 1e6}
+
+
+def sleeps(contestant: Contestant, sizes: Sizes) -> Figures:
+    """Tasks that only sleep: how near to the ideal, which is to have all places taken all the time."""
+    figures = {}
+    for ms in (1, 10, 100):
+        at_once = contestant.in_flight_asleep
+        ideal = at_once / ms * 1000
+        rounds = min(ideal, _rate(contestant, sizes)) * sizes.seconds / at_once
+        number = max(2, round(rounds)) * at_once
+        with Session(contestant, in_flight=at_once, is_durable=sizes.is_durable) as session:
+            figures[f"sleep_{ms}"] = drained(session, number, kind="sleep", subject=str(ms / 1000)).rate / ideal * 100
+    return figures
+
+
+GROUPS: dict[str, Callable[[Contestant, Sizes], Figures]] = {
+    "enqueue": enqueue,
+    "drain": drain,
+    "latency": latency,
+    "start": start,
+    "sleeps": sleeps,
+    "memory": memory,
+}
+# Those that are the same every time, and take long.
+ONCE = {"memory"}

@@ -1,0 +1,89 @@
+"""docs/explanation/benchmarks.md and its picture: only a full run writes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .contestants import ROOT
+from .figures import TABLES
+from .picture import Panel, draw
+from .table import aftermaths, tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .run import Outcome
+
+PAGE = ROOT / "docs/explanation/benchmarks.md"
+PICTURE = ROOT / "docs/explanation/benchmarks.svg"
+SHOWN = ("drain_one", "enqueue_one", "pick_up_p50")
+
+INTRODUCTION = """\
+# Measured beside others
+
+`make bench` wrote this page: it installs each peer into an environment of its own, starts its own server, lets all take
+turns on one machine, and takes medians. Run it on yours: `make bench PEERS="huey dramatiq"` prints the same tables for
+some, and writes nothing. In brackets: how many times better the first row is, by that figure; below 1, it is the worse
+one.
+"""
+
+RULES = """\
+## What is the same for all
+
+- The payload, `{"recipient": "user@example.com", "subject": "Welcome!", "body": 64 characters}`, and a handler that
+  does nothing and returns `{"status": "sent"}`. Results are kept.
+- The server: a fresh one for each measurement. Python peers have redis-py with hiredis where they use redis-py, and
+  uvloop where they use coroutines.
+- In flight in one worker process: 8 threads, or 100 coroutines; RQ has one, prefork as many as there are cores.
+- An enqueue counts when its answer is read. Clients that are awaited enqueue "from 8 threads" in 8 coroutines at once.
+- A drain ends when the status of the last task can be read by the peer's own API. Its clock starts with the first task
+  of each worker process: how long a start takes has its own column.
+- Pick-up: from before an idle worker's task is enqueued until its handler runs. Late: how long after its time a delayed
+  task's handler runs, on an idle worker.
+- Commands of an idle worker are those it sends, as the server's MONITOR tells; memory is the resident memory of all
+  processes of one worker together.
+- Sleeping tasks: on 8 threads, or 200 coroutines; 100 % would be all places taken all the time. How many a peer drains
+  at all limits the short ones.
+- Killed: 16 tasks of 5 s, the worker and all its processes killed with -9 amid them, a new one started and watched.
+"""
+
+
+def write(outcome: Outcome) -> None:
+    """Write the page and the picture."""
+    PICTURE.write_text(draw(_panels(outcome), "singleton-service"), encoding="utf-8")
+    PAGE.write_text("\n".join(_lines(outcome)), encoding="utf-8")
+
+
+def _panels(outcome: Outcome) -> Sequence[Panel]:
+    titles = {measure.key: (title, measure) for title, measures in TABLES.items() for measure in measures}
+    panels = []
+    for key in SHOWN:
+        title, measure = titles[key]
+        values = {name: own[key] for name, own in outcome.figures.items() if key in own}
+        better = "more is better" if measure.is_rate else "less is better"
+        panels.append(Panel(f"{title}: {measure.title} ({better})", values, measure.digits))
+    return panels
+
+
+def _lines(outcome: Outcome) -> Iterator[str]:
+    yield INTRODUCTION
+    yield from (f"- {line}" for line in outcome.circumstances)
+    yield ""
+    yield "![Bars: drain, enqueue and pick-up of all who took part](benchmarks.svg)"
+    yield ""
+    for title, text in tables(outcome.figures):
+        yield f"## {title}\n\n{text}\n"
+    yield f"## After kill -9\n\n{aftermaths(outcome.killed)}\n"
+    if outcome.ceiling:
+        yield "## What the machine allows\n"
+        yield "Bare loops without leases, retries or fences (`python benchmarks/ceiling.py`).\n"
+        yield from (f"- {line}" for line in outcome.ceiling)
+        yield ""
+    yield RULES
+    yield "## How each is set\n"
+    yield from (f"- **{name}**: {settings} {versions}." for name, settings, versions in outcome.settings)
+    yield ""
+    if outcome.failures:
+        yield "## What failed\n"
+        yield from (f"- {failure}" for failure in outcome.failures)
+        yield ""

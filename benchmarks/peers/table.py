@@ -1,0 +1,52 @@
+"""Tables, of Markdown that can be read as it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .figures import TABLES, cell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from .killing import Aftermath
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return an aligned table; all columns but the first stand to the right."""
+    widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [
+            cells[0].ljust(widths[0]),
+            *(text.rjust(width) for text, width in zip(cells[1:], widths[1:], strict=True)),
+        ]
+        return f"| {' | '.join(padded)} |"
+
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return "\n".join([line(head), line(rule), *map(line, rows)])
+
+
+def tables(figures: Mapping[str, Mapping[str, float]]) -> Iterator[tuple[str, str]]:
+    """Yield each table with its title: contestants down, measures across; all are compared with the first."""
+    reference = next(iter(figures), None)
+    for title, measures in TABLES.items():
+        if not any(measure.key in own for measure in measures for own in figures.values()):
+            continue
+        rows = []
+        for name, own in figures.items():
+            ours = {} if name == reference or reference is None else figures[reference]
+            cells = [cell(measure, own.get(measure.key), ours.get(measure.key)) for measure in measures]
+            rows.append([name, *cells])
+        yield title, table(["", *(measure.title for measure in measures)], rows)
+
+
+def aftermaths(killed: Mapping[str, Aftermath]) -> str:
+    """Return the table of what kill -9 left."""
+    rows = []
+    for name, after in killed.items():
+        when = "-"
+        if after.first_s is not None and after.last_s is not None:
+            when = f"{after.first_s:.1f} to {after.last_s:.1f}"
+        rows.append([name, f"{after.again} of {after.under_way}", when, f"{after.waiting_ran} of {after.waiting}"])
+    return table(["", "under way: ran again", "after, s", "waiting: ran"], rows)
