@@ -259,3 +259,21 @@ def test_new_code_is_taken_up_and_broken_code_waited_out(
     os.killpg(parent.pid, signal.SIGINT)
     assert at_end(parent) == 0
     until(lambda: not group_exists(parent.pid))
+
+
+@on_one_engine
+@pytest.mark.parametrize("several", [[], ["--processes", "1"]], ids=["one process", "several"])
+def test_run_fires_schedules_and_does_their_tasks(
+    queue: Queue, supervised: Supervised, until: Any, at_end: Callable[..., int], several: list[str]
+) -> None:
+    source = "from services.task_queue import task\n@task(schedule='every 1 seconds')\ndef tick():\n    return 1\n"
+    (supervised.directory / "ticking.py").write_text(source)
+    parent = supervised.start("run", "ticking", *several)
+    until(lambda: any(task.result == 1 for task in queue.list_tasks(name="tick").tasks), 30)
+    # As a terminal does that is closed; one process has no handler for that, as no Python program has.
+    os.killpg(parent.pid, signal.SIGHUP if several else signal.SIGTERM)
+    assert at_end(parent) == 0
+    until(lambda: not group_exists(parent.pid))
+    assert re.search(r"schedules +tick +every", supervised.said())
+    assert "Traceback" not in supervised.said()
+    assert queue.get_queue_stats()["workers"] == 0

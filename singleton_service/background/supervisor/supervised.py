@@ -17,7 +17,7 @@ from singleton_service._signals import leave_signals_to_the_main_thread
 from singleton_service.background.task_queue.worker_ids import LISTENERS
 from singleton_service.background.worker import WorkerService
 
-from .words import News, Order, Reader, written
+from .words import News, Order, Reader, stopping, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,7 +83,7 @@ class Supervised:
                     self._is_draining = True
                     on_call(why, patience_s)
 
-        for number in _SIGNALS:
+        for number in stopping():
             signal.signal(number, on_signal)
         self._say(News.LOADED, shown)
         threading.Thread(target=self._listen, name="supervisor (listener)", daemon=True).start()

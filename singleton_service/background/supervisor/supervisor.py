@@ -19,7 +19,7 @@ from .program import Limits
 from .recoverer import Recoverer
 from .relief import Relief
 from .slot import Slot
-from .words import News, Order
+from .words import News, Order, stopping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("singleton_service.supervisor")
 
-_STOPPING = (signal.SIGINT, signal.SIGTERM)
 # What a stop may take beyond the time that running tasks have: services that close, a server that hangs.
 _BEYOND_S = 10.0
 _LEAVE_S = 8.0
@@ -278,7 +277,7 @@ class Supervisor:
     @contextmanager
     def _watched_signals(self) -> Iterator[None]:
         self._selector.register(self._signals, selectors.EVENT_READ, self._take_signals)
-        numbers = (*_STOPPING, signal.SIGCHLD)
+        numbers = (*stopping(), signal.SIGCHLD)
         before = {number: signal.signal(number, lambda *_: None) for number in numbers}
         former = signal.set_wakeup_fd(self._signalled, warn_on_full_buffer=False)
         try:
@@ -293,7 +292,7 @@ class Supervisor:
 
     def _take_signals(self) -> None:
         for number in os.read(self._signals, 512):
-            if number in _STOPPING:
+            if number not in {0, signal.SIGCHLD}:
                 if self._stops == 0:
                     logger.info(
                         "%s: ending when running tasks have ended; once more hands them back at once",

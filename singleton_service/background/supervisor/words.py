@@ -1,10 +1,17 @@
-"""What parent and child say to each other: a line of JSON each."""
+"""What parent and child say to each other, a line of JSON each; and which signals both take for a word."""
 
 from __future__ import annotations
 
 import json
+import signal
 from enum import StrEnum
 from typing import Any
+
+
+def stopping() -> tuple[signal.Signals, ...]:
+    """Return the signals that ask to end: HUP, too, of a terminal that is closed, unless `nohup` had it ignored."""
+    asked = (signal.SIGINT, signal.SIGTERM)
+    return asked if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (*asked, signal.SIGHUP)
 
 
 class Order(StrEnum):
