@@ -2,77 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.users_pytest import PLUGINS
+from tests.users_pytest import Suite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-ROOT = Path(__file__).parents[2]
-PATIENCE_S = 60
-# The plugins of others that happen to be installed cost a second.
-AS_FAST_AS_CAN_BE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-
-
-class Suite:
-    """Somebody's project in a folder of its own, and its tests."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.variables: dict[str, str] = {}
-
-    def write(self, name: str, source: str) -> None:
-        (self.folder / name).write_text(textwrap.dedent(source), encoding="utf-8")
-
-    def run(self, *options: str) -> str:
-        """Run pytest, and return what it printed."""
-        plugins = [word for name in PLUGINS.values() for word in ("-p", name)]
-        kept = {
-            name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "TASKS_", "REDIS"))
-        }
-        ran = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugins, *options],
-            cwd=self.folder,
-            env={
-                **kept,
-                "PYTHONPATH": f"{self.folder}:{ROOT}",
-                "TMPDIR": str(self.folder),
-                **AS_FAST_AS_CAN_BE,
-                **self.variables,
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            timeout=PATIENCE_S,
-            check=False,
-        )
-        return ran.stdout
-
-    def assert_passes(self, number: int, *options: str) -> None:
-        printed = self.run(*options)
-        assert f"\n{number} passed" in printed, printed
-        assert not self.left_behind()
-
-    def left_behind(self) -> list[str]:
-        """Return what still runs in the folder, and what data of a server is left there."""
-        programs = []
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                command = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            except OSError:
-                continue
-            if str(self.folder) in command:
-                programs.append(command)
-        return programs + [str(path) for path in self.folder.rglob("task-queue*")]
 
 
 @pytest.fixture
