@@ -95,6 +95,7 @@ def test_where_and_when_are_typed_too(queue: Queue, ask: Any) -> None:
         (["--in", "soon"], "Invalid value for '--in': 'soon' is no duration: write it as 90 (seconds), 10m"),
         (["--at", "noon"], "Invalid value for '--at': 'noon' is no time: write it as 18:30"),
         (["--in", "1m", "--at", "18:30"], "a task can't have both --in and --at"),
+        (["--timeout", "5"], "--timeout says how long to wait"),
         (["--queue", "a b"], "queue 'a b' is not a queue name"),
         (["--priority", "urgent"], "Invalid value for '--priority': 'urgent' is not one of"),
     ],
@@ -381,6 +382,10 @@ def test_status_is_all_at_a_glance(queue: Queue, ask: Any, call: Any) -> None:
     lines = call("status")[1].splitlines()
     assert any(line.split()[:2] == ["low", "1"] for line in lines)
     assert any(line.startswith(f"{failed}  mail  ") for line in lines)
+
+
+def test_nobody_looks_all_the_time(call: Any) -> None:
+    assert call("status", "--watch", "--interval", "0")[::2] == (2, "Error: --interval is at least 50ms\n")
 
 
 @pytest.mark.usefixtures("queue")

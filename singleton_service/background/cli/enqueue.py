@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 @click.argument("name")
 @click.argument("values", metavar="[KEY=TEXT | KEY:=JSON]...", nargs=-1)
 @click.option("--payload", metavar="JSON", help="The payload as a JSON object; values are put on top of it.")
-@click.option("--module", "-m", "modules", metavar="MODULE", multiple=True, help="Import it, and check by its tasks.")
+@click.option(
+    "--module",
+    "-m",
+    "modules",
+    metavar="MODULE",
+    multiple=True,
+    help="Where the task is defined: its name and payload are checked, its queue and retries known.",
+)
 @click.option("--queue", metavar="QUEUE", help="Where to; what the task says, or default, unless given.")
 @click.option("--priority", type=click.Choice([each.name.lower() for each in TaskPriority]), help="Within the queue.")
 @click.option(
@@ -56,6 +63,8 @@ def enqueue_command(  # noqa: PLR0913 - an option each
     """
     if delay is not None and eta is not None:
         raise CommandError("a task can't have both --in and --at", code=ExitCode.USAGE)
+    if timeout is not None and not wait:
+        raise CommandError("--timeout says how long to wait", fix="say --wait, too", code=ExitCode.USAGE)
     if modules:
         _check_known(name, load_tasks(modules))
     else:

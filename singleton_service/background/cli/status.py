@@ -25,6 +25,7 @@ from .output import (
     write_line,
 )
 from .overview import Overview, look
+from .problems import CommandError, ExitCode
 from .queues import queues_table
 from .showing import relative, server_text
 from .values import duration
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
+# A server has other things to do.
+_LEAST_INTERVAL_S = 0.05
 _AWAY = "The server does not answer; looking again until it does."
 
 
@@ -48,6 +51,8 @@ def status_command(interval: float, *, watch: bool, as_json: bool) -> None:
 
     With --watch the screen is kept up to date; a pipe gets a line for each change, with --json the whole on a line.
     """
+    if interval < _LEAST_INTERVAL_S:
+        raise CommandError(f"--interval is at least {_LEAST_INTERVAL_S * 1000:g}ms", code=ExitCode.USAGE)
     if not watch:
         _write(look(), as_json=as_json)
     elif is_terminal() and not as_json:

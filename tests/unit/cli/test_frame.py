@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import pickle
@@ -9,12 +10,14 @@ import re
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import pytest
 
+from singleton_service.background.cli import command_line
 from singleton_service.background.cli.commands import SECTIONS, SERVING, Family, LazyGroup, Verb
 from singleton_service.background.cli.foreseen import foreseen
 from singleton_service.background.cli.main import root, run
@@ -188,6 +191,29 @@ def test_a_module_that_fails_shows_its_own_traceback(project: Path, where: str, 
     assert f'File "{project}/{where.replace(".", "/")}.py"' in traceback
     assert "importlib" not in traceback
     assert "background/cli" not in traceback
+
+
+def test_a_package_shows_every_module_of_it_that_fails(project: Path) -> None:
+    done = call("enqueue", "x", "--module", "app", cwd=project)
+
+    assert (done.returncode, done.stdout) == (ExitCode.FAILED, "")
+    for module, said in (("broken", "json.decoder.JSONDecodeError"), ("leaning", "ModuleNotFoundError")):
+        assert f"error: discover: module app.{module} can't be used\nTraceback" in done.stderr
+        assert f'File "{project}/app/{module}.py"' in done.stderr
+        assert f"\n{said}: " in done.stderr
+    assert "importlib" not in done.stderr
+    *_, what, why, fix = done.stderr.splitlines()
+    assert what == "Error: 2 of the modules of 'app' can't be used"
+    assert why.startswith("  why: app.broken: JSONDecodeError: ")
+    assert fix == "  try: Mend them: the tracebacks above say where."
+
+
+def test_the_installed_command_is_this_one() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    module, _, name = project["scripts"]["singleton-service"].partition(":")
+
+    assert getattr(importlib.import_module(module), name) is command_line
+    assert {"click", "rich"} <= {re.split(r"\W", wanted)[0] for wanted in project["optional-dependencies"]["cli"]}
 
 
 def test_a_graph_is_json_too(project: Path) -> None:
