@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import _AsyncGeneratorContextManager, asynccontextmanager, closing, contextmanager
+from datetime import datetime
 from sqlite3 import Connection, connect
 from typing import Any, assert_type
 
@@ -101,7 +102,9 @@ assert_type(TaskQueueService.update_progress(50, "half"), bool)
 assert_type(TaskQueueService.get_active_tasks(), list[Task])
 assert_type(TaskQueueService.list_tasks(status=TaskStatus.FAILED).tasks, list[Task])
 assert_type(WorkerService.stop_workers(), int)
-assert_type(SchedulerService.schedule_task("plain", {}, "daily"), str)
+assert_type(SchedulerService.schedule_task("plain", {}, "daily", missed="all", overlap="skip"), str)
+assert_type(SchedulerService.run_now("plain"), str | None)
+assert_type(SchedulerService.next_runs("plain", 3), list[datetime])
 
 
 async def awaiting(handle: TaskHandle) -> None:
