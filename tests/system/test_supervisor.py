@@ -240,6 +240,24 @@ def test_a_burst_tells_by_its_exit_status_whether_something_failed(
 
 
 @on_one_engine
+def test_a_task_that_kills_its_workers_is_given_up_and_the_others_are_done(
+    queue: Queue, supervised: Supervised, workers: Workers, at_end: Callable[..., int]
+) -> None:
+    crash = queue.enqueue_task("crash", {"n": "bad"})
+    queue.enqueue_many(TaskRequest("sleep", {"n": n, "seconds": 0.05}) for n in range(50))
+
+    assert at_end(supervised.start("worker", "jobs", "--burst", "--processes", "2"), 60) == 1
+
+    assert workers.count("crash") == {"bad": 3}
+    task = queue.get_task_status(crash)
+    assert task is not None
+    assert (task.status, task.retry_count) == (TaskStatus.FAILED, 0)
+    assert "worker lost 3 times" in str(task.error_message)
+    assert queue.get_queue_stats()["tasks_processed"] == 50
+    assert len(re.findall(r"was killed by SIGKILL", supervised.said())) == 3
+
+
+@on_one_engine
 def test_new_code_is_taken_up_and_broken_code_waited_out(
     queue: Queue, supervised: Supervised, workers: Workers, until: Any, at_end: Callable[..., int]
 ) -> None:

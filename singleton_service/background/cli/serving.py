@@ -136,7 +136,7 @@ def _burst(threads: int, queues: str | None, hearing: Hearing) -> int:
 
     TaskQueueService.server_url()  # without a server it ends here, instead of waiting for one
     with hearing(on_call):
-        WorkerService.start_workers(threads, queues=queues)
+        WorkerService._start(threads, queue_order(queues), is_standalone=True)
         is_done = False
         while not calls and not is_done:
             is_done = WorkerService.wait_for_completion(timeout=_LOOK_S)

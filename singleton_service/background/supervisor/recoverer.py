@@ -28,9 +28,14 @@ _GIVE_UP_S = 60.0
 
 
 class Recoverer:
-    """Has a connection of its own, and with an embedded server a share in it: that outlives the children's deaths."""
+    """Has a connection of its own, and with an embedded server a share in it: that outlives the children's deaths.
+
+    Attributes:
+        buried: how many tasks failed for good, having taken their worker down too often.
+    """
 
     def __init__(self) -> None:
+        self.buried = 0
         self._news: SimpleQueue[list[str] | None] = SimpleQueue()
         self._due: list[tuple[float, float, str]] = []
         self._client: QueueClient | None = None
@@ -83,7 +88,7 @@ class Recoverer:
 
     def _recover_due(self) -> None:
         while self._due and self._due[0][0] <= time.monotonic():
-            recover_dead(self._open(), self._due[0][2])
+            self.buried += recover_dead(self._open(), self._due[0][2])
             heapq.heappop(self._due)
             self._failures = 0
 

@@ -271,6 +271,8 @@ class Supervisor:
         self._selector.close()
         if self._recoverer is not None:
             self._recoverer.close(_CLOSE_S)
+            if self._recoverer.buried and any(slot.program.may_end for slot in self._slots):
+                self._code = max(self._code, 1)  # nobody else knows of their failure
 
     # Signals
 

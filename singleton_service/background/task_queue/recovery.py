@@ -22,7 +22,7 @@ def recover_lost(link: Link, protocol: Protocol, lost: str) -> None:
 
 
 def recover_dead(client: QueueClient, dead: str) -> int:
-    """Hand on at once what a worker held in all queues, and return how many tasks that were.
+    """Hand on at once what a worker held in all queues, and return how many of its tasks failed for good.
 
     Only for who has seen its process dead: no lease is looked at. Again is harmless, and a moment later useful: what
     the process had sent when it died may arrive only then.
@@ -55,4 +55,4 @@ def _recover(link: Link, protocol: Protocol, lost: str, *, is_dead: bool) -> int
             protocol.queue,
             buried,
         )
-    return handed_on + buried
+    return buried
