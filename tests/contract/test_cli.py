@@ -288,6 +288,7 @@ def test_it_must_be_said_which_tasks(call: Any, verb: list[str]) -> None:
 
 def test_queues_are_counted_as_they_are(queue: Queue, ask: Any, call: Any) -> None:
     assert ask("queues", "list") == {"queues": []}
+    assert call("queues", "list") == (0, "", "no queues yet: they come with their first task\n")
     queue.enqueue_many([TaskRequest("x"), TaskRequest("x", delay_seconds=60), TaskRequest("x", queue="low")])
     nothing = dict.fromkeys(["pending", "delayed", "running", "held", "failed", "completed", "workers"], 0)
     assert ask("queues", "list") == {

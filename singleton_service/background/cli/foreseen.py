@@ -19,6 +19,9 @@ from singleton_service.exceptions import ServiceError
 
 from .problems import CommandError, ExitCode
 
+_HOW_TO_LOG_IN = (
+    "Put the user and the password into REDIS_URL: redis://USER:PASSWORD@HOST:6379/0; USER may be left out."
+)
 _CANT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
@@ -42,7 +45,10 @@ def _told(error: BaseException) -> CommandError | None:
             told = error
         case QueueUnavailableError():
             what = f"the task queue's server {mask_url(error.url)} is not available"
-            told = CommandError(what, error.reason, error.advice, code=ExitCode.UNREACHABLE)
+            is_locked = any(word in error.reason.lower() for word in ("authentication", "password", "noauth"))
+            told = CommandError(
+                what, error.reason, _HOW_TO_LOG_IN if is_locked else error.advice, code=ExitCode.UNREACHABLE
+            )
         case EngineError():
             last_words = error.log_tail.rpartition("\n")[2]
             why = f"{error.where}: {last_words}" if last_words else error.where

@@ -9,7 +9,7 @@ import click
 from singleton_service.background.task_queue import TaskQueueService
 
 from .choosing import confirm, count, known_queue, unstarted, yes_option
-from .output import Cell, Column, Table, json_option, write_json, write_line, write_table
+from .output import Cell, Column, Table, json_option, note, write_json, write_line, write_table
 
 # Key of the JSON -> that of get_queue_stats().
 _COUNTS = {
@@ -59,8 +59,10 @@ def list_command(*, as_json: bool) -> None:
     states = queue_states()
     if as_json:
         write_json({"queues": states})
-    else:
+    elif states:
         write_table(queues_table(states))
+    else:
+        note("no queues yet: they come with their first task")
 
 
 @click.command("pause")

@@ -313,6 +313,11 @@ def test_shells_can_complete_it(tmp_path: Path) -> None:
             ("redis://:***@db:6379/0 is not available", "connection refused", "Check that it runs"),
         ),
         (
+            QueueUnavailableError("redis://db:6379/0", "Authentication required"),
+            ExitCode.UNREACHABLE,
+            ("redis://db:6379/0 is not available", "Authentication required", "redis://USER:PASSWORD@HOST:6379/0"),
+        ),
+        (
             EngineError("the data directory belongs to another user", "/data", "Set TASKS_DATA_DIR.", "one\ntwo"),
             ExitCode.UNREACHABLE,
             ("belongs to another user", "/data: two", "Set TASKS_DATA_DIR."),
