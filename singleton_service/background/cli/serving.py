@@ -96,8 +96,10 @@ def prepare(work: Work) -> Facts:
             os.environ[variable] = str(value)
     quiet = logging.getLogger("singleton_service.task_queue")
     quiet.setLevel(logging.WARNING)  # what was found is about to be shown
-    load_tasks(work.modules)
-    quiet.setLevel(logging.NOTSET)
+    try:
+        load_tasks(work.modules)
+    finally:
+        quiet.setLevel(logging.NOTSET)
     handlers = [known for known in TaskQueueService._task_handlers.values() if known.origin == "application"]
     if work.threads is not None and not handlers:
         raise _no_tasks(work.modules)
