@@ -11,7 +11,9 @@ import pytest
 from singleton_service.background.scheduler.clock import ServerClock
 from singleton_service.background.scheduler.scripts import ScheduleKeys
 from singleton_service.background.scheduler.store import LEASE_MS, Step, Store
+from singleton_service.background.task_queue.errors import ProtocolVersionError
 from singleton_service.background.task_queue.link import Link
+from singleton_service.background.task_queue.protocol import PROTOCOL_VERSION
 from singleton_service.background.task_queue.scripts import load_scripts
 
 if TYPE_CHECKING:
@@ -423,3 +425,28 @@ def test_in_a_gap_in_which_no_scheduler_runs_nothing_is_retired(office: Office) 
     assert not state(reader).is_retired
     office.clerk("next").declare([("a", b"1", 9000)])
     assert state(reader).next_ms == 1000, "what it missed is made up for"
+
+
+def test_what_a_newer_version_has_made_its_own_is_not_written_to(office: Office, store: Store) -> None:
+    store.put("a", b"1", 1000)
+    last = step(store)
+    office.call(b"HSET", office.keys.key("facts"), b"protocol", PROTOCOL_VERSION)
+    assert store.beat()
+    before = {name: office.hash(name) for name in ("states", "definitions", "declarations")}
+    office.call(b"HSET", office.keys.key("facts"), b"protocol", PROTOCOL_VERSION + 1)
+    verbs: list[Callable[[], object]] = [
+        lambda: store.put("b", b"1", 1000),
+        lambda: store.remove("a"),
+        lambda: store.pause("a", last.revision),
+        lambda: store.advance([last]),
+        lambda: store.note("a", "500|h|q.x"),
+        lambda: store.declare([("b", b"1", 1000)]),
+        lambda: store.beat(),  # noqa: PLW0108 - as the others
+    ]
+
+    for verb in verbs:
+        with pytest.raises(ProtocolVersionError, match="Upgrade singleton-service here"):
+            verb()
+
+    assert {name: office.hash(name) for name in before} == before
+    assert [found.id for found in store.read_all()] == ["a"], "reading it does no harm"

@@ -12,7 +12,7 @@ from pydantic import AfterValidator
 import singleton_service
 from singleton_service.background.scheduler import SchedulerService
 from singleton_service.background.scheduler.store import Store
-from singleton_service.background.task_queue import QueueUnavailableError, TaskQueueService
+from singleton_service.background.task_queue import ProtocolVersionError, QueueUnavailableError, TaskQueueService
 from singleton_service.background.worker import WorkerService
 from tests.conftest import REDIS_SERVER, WITHOUT_REDIS, RedisServer, clean_process
 from tests.system.clockwork import fired, history, job
@@ -346,6 +346,30 @@ def test_a_definition_of_a_newer_version_is_left_to_those_that_know_it(
     assert [found["id"] for found in SchedulerService.get_scheduled_jobs()] == ["a"]
     with pytest.raises(ValueError, match="newer version"):
         SchedulerService.next_runs("newer")
+
+
+def test_a_scheduler_of_an_older_version_says_so_once_and_fires_nothing(
+    bare: Queue, until: Until, moved: Moved, caplog: pytest.LogCaptureFixture
+) -> None:
+    SchedulerService.schedule_task("tick", {}, "hourly", id="a")
+    SchedulerService.start_scheduler()
+    firing = SchedulerService._firing
+    assert firing is not None
+    facts = SchedulerService._open_store().keys.key("facts")
+    bare._open_client().link.call(b"HSET", facts, b"protocol", 99)
+
+    for _ in range(3):
+        told = firing._outages
+        firing.look()
+        until(lambda told=told: firing._outages > told)
+    assert len([record for record in caplog.records if "Upgrade singleton-service" in record.message]) == 1
+    with pytest.raises(ProtocolVersionError):
+        SchedulerService.schedule_task("tick", {}, "hourly", id="b")
+    bare._open_client().link.call(b"HDEL", facts, b"protocol")
+
+    moved.to_the_next("a")
+    until(lambda: fired("a"))
+    assert firing.starts == 1
 
 
 def test_next_runs_are_those_of_the_zone(bare: Queue) -> None:

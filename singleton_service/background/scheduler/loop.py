@@ -8,7 +8,12 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from singleton_service.background.task_queue import NotAcceptingError, QueueUnavailableError, TaskQueueError
+from singleton_service.background.task_queue import (
+    NotAcceptingError,
+    ProtocolVersionError,
+    QueueUnavailableError,
+    TaskQueueError,
+)
 from singleton_service.background.task_queue.bell import Bell
 from singleton_service.background.task_queue.outage import backoff_s
 from singleton_service.workers import ThreadWorker
@@ -129,6 +134,11 @@ class Loop(ThreadWorker):
                     self._client.outage.noticed(error)
                     pause_s = self._next_pause_s()
                     self._next_beat_at, self._beat_s = 0.0, _FIRST_BEAT_S
+                except ProtocolVersionError as error:
+                    if not self._outages:
+                        logger.warning("the scheduler fires nothing: %s", error)
+                    self._outages += 1
+                    pause_s, self._next_beat_at = _BEAT_S, 0.0
         finally:
             self._hang_up()
             with suppress(TaskQueueError):

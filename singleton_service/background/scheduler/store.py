@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from singleton_service.background.task_queue.protocol import PROTOCOL_VERSION
+
 from .scripts import ScheduleKeys, load_schedule_scripts
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from singleton_service.background.task_queue.client import QueueClient
     from singleton_service.background.task_queue.link import Command
+    from singleton_service.background.task_queue.scripts import Script
 
     from .clock import ServerClock
     from .scripts import ScheduleScripts
@@ -115,18 +118,24 @@ class Store:
     def _call(self, command: Command) -> Any:
         return self._ask([command])[0]
 
+    def _change(self, script: Script, items: Iterable[bytes | str | int] = (), /, **args: bytes | str | int) -> Any:
+        """Run a script that may change schedules.
+
+        Raises:
+            ProtocolVersionError: a newer version of this package has made them its own; nothing was written.
+        """
+        channel = self.keys.changed_channel
+        return self._call(script.command(self.keys, items, protocol=PROTOCOL_VERSION, changed_channel=channel, **args))
+
     # Changing
 
     def put(self, schedule_id: str, definition: bytes, next_ms: int | None) -> bool:
         """Make a schedule at run time; whether it is new or another than before."""
-        channel = self.keys.changed_channel
-        item = (schedule_id, definition, _digits(next_ms))
-        return bool(self._call(self._scripts.put.command(self.keys, item, changed_channel=channel))[0])
+        return bool(self._change(self._scripts.put, (schedule_id, definition, _digits(next_ms)))[0])
 
     def remove(self, schedule_id: str) -> bool:
         """Forget a schedule; False when there is none of that id."""
-        channel = self.keys.changed_channel
-        return bool(self._call(self._scripts.remove.command(self.keys, [schedule_id], changed_channel=channel))[0])
+        return bool(self._change(self._scripts.remove, [schedule_id])[0])
 
     def pause(self, schedule_id: str, revision: int) -> str:
         """Pause one that is as it was at that revision; see pause.lua for what is answered."""
@@ -137,14 +146,7 @@ class Store:
         return self._pause(schedule_id, revision, _digits(next_ms))
 
     def _pause(self, schedule_id: str, revision: int, next_ms: str) -> str:
-        command = self._scripts.pause.command(
-            self.keys,
-            id=schedule_id,
-            revision=revision,
-            next_ms=next_ms,
-            changed_channel=self.keys.changed_channel,
-        )
-        verdict: bytes = self._call(command)
+        verdict: bytes = self._change(self._scripts.pause, id=schedule_id, revision=revision, next_ms=next_ms)
         return verdict.decode()
 
     def advance(self, steps: Sequence[Step]) -> list[bool]:
@@ -153,26 +155,20 @@ class Store:
         for step in steps:
             items += (step.id, step.revision, step.instant_ms, _digits(step.next_ms), step.runs, step.missed)
             items.append(step.lines)
-        command = self._scripts.advance.command(self.keys, items, changed_channel=self.keys.changed_channel)
-        return [bool(verdict) for verdict in self._call(command)]
+        return [bool(verdict) for verdict in self._change(self._scripts.advance, items)]
 
     def note(self, schedule_id: str, line: str) -> bool:
         """Note a fire by hand; False when there is no such schedule."""
-        return bool(self._call(self._scripts.note.command(self.keys, id=schedule_id, line=line)))
+        script = self._scripts.note
+        return bool(self._call(script.command(self.keys, protocol=PROTOCOL_VERSION, id=schedule_id, line=line)))
 
     # Declaring
 
     def declare(self, items: Iterable[tuple[str, bytes, int | None]]) -> list[bool]:
         """Say all that this process declares, as (id, definition, first instant): which are new or changed."""
         flat = [part for one, definition, next_ms in items for part in (one, definition, _digits(next_ms))]
-        command = self._scripts.declare.command(
-            self.keys,
-            flat,
-            process=self.process,
-            lease_ms=LEASE_MS,
-            changed_channel=self.keys.changed_channel,
-        )
-        return [bool(verdict) for verdict in self._call(command)]
+        verdicts = self._change(self._scripts.declare, flat, process=self.process, lease_ms=LEASE_MS)
+        return [bool(verdict) for verdict in verdicts]
 
     def leave(self) -> None:
         """Declare nothing any more. What nobody else declares is retired by the next scheduler that runs."""
@@ -180,14 +176,8 @@ class Store:
 
     def beat(self) -> Beat:
         """Renew what this process declares, and hear the time."""
-        command = self._scripts.beat.command(
-            self.keys,
-            process=self.process,
-            lease_ms=LEASE_MS,
-            changed_channel=self.keys.changed_channel,
-        )
         sent_at_s = self._clock.steady_s()
-        now_us, revision, is_known = self._call(command)
+        now_us, revision, is_known = self._change(self._scripts.beat, process=self.process, lease_ms=LEASE_MS)
         moved_s = self._clock.heard(int(now_us), sent_at_s, self._clock.steady_s())
         return Beat(revision, bool(is_known), moved_s)
 

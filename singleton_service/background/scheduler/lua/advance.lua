@@ -1,14 +1,14 @@
 -- Go on to the next instant of schedules whose instants were seen to, and note what became of them.
 --
 -- keys:    states instants histories changes facts
--- args:    changed_channel
+-- args:    protocol changed_channel
 -- items:   id revision instant next_ms runs missed lines
 -- returns: per item 1, or 0 when it has another revision or another next instant by now: then nothing was changed
 --
 -- The tasks are in their queues by now, under ids made of schedule and instant: whoever comes to this instant before
 -- this script has run enqueues the same ones again, and adds none. lines: see histories, joined by newlines.
 -- Invariant: of those who have seen to an instant, one goes on from it.
--- include: time states histories
+-- include: speaks time states histories
 
 local now_ms = server_time()
 local answer = {}

@@ -1,12 +1,12 @@
 -- Renew what a process declares, let go what those declared whose time is over, and tell the time.
 --
 -- keys:    states instants changes facts declarers declarations
--- args:    process lease_ms changed_channel
+-- args:    protocol process lease_ms changed_channel
 -- returns: now in us, the latest revision, whether the process is known: else it is to declare again, if it does
 --
 -- Who declares nothing, or whose time is over, hears the time and changes nothing: what was declared outlasts any gap in
 -- which no scheduler runs.
--- include: time states declarations
+-- include: speaks time states declarations
 
 local MOST_AT_ONCE = 20
 

@@ -1,12 +1,12 @@
 -- Say which schedules a process declares in code, all of them: what it declared before and does not now, it lets go.
 --
 -- keys:    definitions states instants changes removed facts declarers declarations
--- args:    process lease_ms changed_channel
+-- args:    protocol process lease_ms changed_channel
 -- items:   id definition next_ms
 -- returns: per item 1 when it is new or another than before, else 0
 --
 -- Of several words for one schedule the last said are in force, until who said them is gone.
--- include: time states definitions declarations
+-- include: speaks time states definitions declarations
 
 local now_ms = server_time()
 redis.call("ZADD", declarers, digits(now_ms + lease_ms), process)

@@ -1,9 +1,9 @@
 -- Note a fire by hand.
 --
--- keys:    states histories
--- args:    id line
+-- keys:    states histories facts
+-- args:    protocol id line
 -- returns: 1, or 0 when there is no such schedule
--- include: time histories
+-- include: speaks time histories
 
 if redis.call("HEXISTS", states, id) == 0 then
     return 0

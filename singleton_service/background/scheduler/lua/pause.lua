@@ -1,11 +1,11 @@
 -- Pause a schedule, or have it go on.
 --
 -- keys:    states instants changes facts
--- args:    id revision next_ms changed_channel
+-- args:    protocol id revision next_ms changed_channel
 -- returns: "done"; "same" when it is so already; "unknown"; "changed" when it is not as it was at that revision
 --
 -- next_ms: "pause", else its next instant, "" when there is none: what went by while it was paused is not missed.
--- include: time states
+-- include: speaks time states
 
 local state = state_of(id)
 if not state or is(state, "r") then

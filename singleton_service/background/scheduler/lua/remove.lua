@@ -1,12 +1,12 @@
 -- Forget schedules. What they enqueued stays enqueued.
 --
 -- keys:    definitions states instants changes histories removed facts
--- args:    changed_channel
+-- args:    protocol changed_channel
 -- items:   id
 -- returns: per item 1, or 0 when there is none of that id
 --
 -- For a while `changes` tells that one was removed; those who have not looked since `floor` must read all anew.
--- include: time states
+-- include: speaks time states
 
 local REMEMBERED = 1000
 
