@@ -96,6 +96,11 @@ def directory_of_another(scene: Scene) -> None:
     scene.environment["TASKS_DATA_DIR"] = str(theirs)
 
 
+def misspelt(scene: Scene) -> None:
+    (scene.folder / "shop").mkdir()
+    (scene.folder / "shop" / "tasks.py").touch()
+
+
 def nobody(scene: Scene) -> None:
     for _ in range(3):
         TaskQueueService.enqueue_task("x")
@@ -218,6 +223,7 @@ def own_server(scene: Scene) -> PlainServer:
 SCENES: dict[str, Callable[[Scene], None]] = {
     "The server is not there": nothing,
     "The data directory is another user's": directory_of_another,
+    "A module is not there": misspelt,
     "A setting can't be used": nothing,
     "Nobody takes them": nobody,
     "Nobody takes from that queue": nobody_there,
@@ -265,7 +271,7 @@ def scene(embedded_data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 def words_of(output: str) -> list[str]:
     """Return the lines, with what differs from machine to machine and how far they are set apart left out."""
-    output = re.sub(r"(?<= )/[\w./-]+", "PATH", output)
+    output = re.sub(r"(?<= )/[\w/-][\w./-]*", "PATH", output)
     output = re.sub(r"[\w.-]+:\d+:[0-9a-f]{16}", "WORKER", output)
     output = re.sub(r"default\.\w+", "TASK", output)
     output = re.sub(r"[\d.]+ (bytes|[kMG]B)", "SIZE", output)

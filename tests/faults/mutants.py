@@ -167,6 +167,23 @@ MUTANTS = (
         "TimeoutError",
     ),
     Mutant(
+        "a loop that stands still is seen to",
+        "singleton_service/background/worker/dispatcher.py",
+        "            self.rounds += 1\n",
+        "",
+        "tests/system/test_health.py::test_a_half_open_connection_is_no_reason_to_end_for_one_that_finds_out",
+        "not within",
+    ),
+    Mutant(
+        "a process whose loop stands still ends",
+        "singleton_service/background/worker/health_watch.py",
+        "self._standstill.seconds > 2 * self._stall_s and self.is_standalone",
+        "False",
+        "tests/system/test_health.py::"
+        "test_a_loop_that_hangs_on_a_half_open_connection_turns_unready_then_ends_the_process",
+        "not within",
+    ),
+    Mutant(
         "an ending frees only its own unique key",
         f"{_QUEUE}/lua/include/unique.lua",
         'if redis.call("HGET", unique, key) == uid then',

@@ -107,6 +107,14 @@ def test_a_server_that_tells_no_settings_is_looked_at_all_the_same(server: Plain
     assert "secret" not in found("server", settings).finding
 
 
+def test_a_server_that_refuses_to_tell_of_its_queues_is_a_finding(server: PlainServer) -> None:
+    server.admin.execute_command("ACL", "SETUSER", "guest", "on", ">secret", "~*", "&*", "+@all", "-smembers")
+    findings = examine(Settings(redis_url=f"redis://guest:secret@127.0.0.1:{server.port}/0"))
+    assert findings[0].verdict is OK
+    assert (findings[-1].check, findings[-1].verdict) == ("queues", PROBLEM)
+    assert "secret" not in findings[-1].finding
+
+
 def test_a_name_that_no_worker_knows_is_found_until_one_comes_that_does(queue: Queue, until: Any) -> None:
     queue.register_handler("send_email", lambda payload: "sent")
     queue.enqueue_task("sned_email")

@@ -111,14 +111,22 @@ def test_a_loop_that_hangs_on_a_half_open_connection_turns_unready_then_ends_the
 
 
 def test_a_half_open_connection_is_no_reason_to_end_for_one_that_finds_out(
-    start: Any, line: Proxy, port: int, at_end: Any, until: Any, application: None
+    start: Any, line: Proxy, tmp_path: Path, at_end: Any, until: Any, application: None
 ) -> None:
-    worker = start(TASKS_HEALTH_PORT=str(port), TASKS_STALL_SECONDS="1.5")
-    until(lambda: answers(port, "ready") == 200)
+    file = tmp_path / "health"
+    worker = start(TASKS_HEALTH_FILE=str(file), TASKS_STALL_SECONDS="0.8")
+    until(lambda: file.exists() and file.read_text() == "ready\n")
     line.forget()
     task_id = TaskQueueService.enqueue_task("begin", {"n": 2})
     assert TaskQueueService.get_result(task_id, timeout=10) == 2
-    until(lambda: answers(port, "ready") == 200)
+    # Written each fifth of a second while its loop goes round: for longer than it takes to end one that stands still.
+    written: set[int] = set()
+
+    def is_written_on() -> bool:
+        written.add(file.stat().st_mtime_ns)
+        return len(written) > 12
+
+    until(is_written_on)
     worker.send_signal(signal.SIGTERM)
     assert at_end(worker) == 0
 

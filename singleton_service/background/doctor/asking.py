@@ -6,6 +6,7 @@ import os
 import stat
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from singleton_service.background.engine import EngineError
@@ -47,17 +48,29 @@ def gather(settings: Settings) -> Facts:
     except EngineError as error:
         return Facts(settings, directory, unreachable=(f"{error.what}: {error.where}", error.fix))
     try:
-        server = ask_server(client)
-        queues = tuple(ask_queue(client, name) for name in client.queues())
-        tasks = _ask_tasks(client, [queue.name for queue in queues])
-        schedules = _ask_schedules(client)
-        troubles = read_notes(client, sorted({worker for queue in queues for worker in queue.workers}))
+        facts = Facts(settings, directory, ask_server(client))
+        return _with_queues(facts, client)
     except QueueUnavailableError as error:
         what = f"{error.url} is not available: {error.reason}"
         return Facts(settings, directory, unreachable=(what, error.advice))
     finally:
         client.close()
-    return Facts(settings, directory, server, queues, tasks, schedules, troubles)
+
+
+def _with_queues(facts: Facts, client: QueueClient) -> Facts:
+    try:
+        queues = tuple(ask_queue(client, name) for name in client.queues())
+        return replace(
+            facts,
+            queues=queues,
+            tasks=_ask_tasks(client, [queue.name for queue in queues]),
+            schedules=_ask_schedules(client),
+            troubles=read_notes(client, sorted({worker for queue in queues for worker in queue.workers})),
+        )
+    except QueueUnavailableError:
+        raise
+    except TaskQueueError as error:
+        return replace(facts, refused=str(error))
 
 
 def ask_server(client: QueueClient) -> ServerFacts:

@@ -62,6 +62,9 @@ def findings_of(facts: Facts) -> list[Finding]:
         return [*found, problem(UNREACHABLE, *facts.unreachable)]
     if facts.server is not None:
         found += [check(facts.server) for check in _SERVER]
+    if facts.refused:
+        fix = "Use Redis 6.2 or newer, or Valkey, as a user that may run scripts and all commands on the keys of tasks."
+        return [*found, problem("queues", facts.refused, fix)]
     found += [check(facts.queues) for check in _QUEUES]
     found += [check(facts.troubles) for check in _TROUBLES]
     if facts.tasks is not None:

@@ -134,6 +134,7 @@ class Facts:
 
     Attributes:
         troubles: worker that lives -> kind -> what it wrote down of its own troubles in the last hour.
+        refused: why the server does not tell what lies in the queues; "" when it does.
         unreachable: why there is no server, and what to do about it.
     """
 
@@ -144,4 +145,5 @@ class Facts:
     tasks: TaskFacts | None = None
     schedules: ScheduleFacts | None = None
     troubles: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    refused: str = ""
     unreachable: tuple[str, str] | None = None
