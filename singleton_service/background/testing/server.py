@@ -43,7 +43,8 @@ class RunServer:
         """
         self._directory = directory
         given = check_redis_url(redis_url) if redis_url else None
-        self._engine = open_engine(load_settings().model_copy(update={"redis_url": given, "data_dir": directory}))
+        own = {"redis_url": given, "data_dir": directory, "embedded_fsync": "no", "durability": "memory"}
+        self._engine = open_engine(load_settings().model_copy(update=own))
         self._lock = threading.Lock()
         self._link = Link(self._engine, load_scripts(_CLOCK))
         # One on another machine has another clock. Ours and its must agree on what has come.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from unittest import mock
 import pytest
 
 from singleton_service.background.task_queue import TaskHandler, TaskQueueService, TaskRequest, TaskStatus, task
+from singleton_service.background.testing import TaskHeldError
 
 if TYPE_CHECKING:
     from singleton_service.background.testing import TaskQueueBench
@@ -146,3 +148,21 @@ def test_the_error_points_at_the_line_of_the_test(task_queue: TaskQueueBench) ->
         task_queue.assert_enqueued("send_email")
     shown = [entry for entry in caught.traceback if not entry.ishidden(caught)]
     assert [Path(entry.path).name for entry in shown] == ["test_enqueued.py"]
+
+
+@pytest.mark.parametrize("durability", ["memory", "disk", "replica"])
+def test_a_task_that_has_to_be_safe_is_taken_in_without_a_disk_or_replicas(
+    task_queue: TaskQueueBench, monkeypatch: pytest.MonkeyPatch, durability: str
+) -> None:
+    monkeypatch.setenv("TASKS_DURABILITY", durability)
+    enqueue(durability=durability)
+    enqueue()
+    task_queue.assert_enqueued("send_email", count=2)
+    with pytest.raises(ValueError, match="durability 'stone' is unknown"):
+        enqueue(durability="stone")
+
+
+def test_errors_of_the_kit_survive_a_trip_between_processes() -> None:
+    error = TaskHeldError("default.1", "resize", "No handler registered for task: resize")
+    copy = pickle.loads(pickle.dumps(error))
+    assert (str(copy), copy.task_id, copy.name, copy.reason) == (str(error), error.task_id, error.name, error.reason)
