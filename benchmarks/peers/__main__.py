@@ -1,7 +1,7 @@
 """Measure this project beside others on this machine, and print by how much they differ.
 
-All peers and all measures, with nothing made smaller, take more than an hour and write docs/explanation/benchmarks.md;
-anything less prints only.
+All peers and all measures, with nothing made smaller, take about an hour and write docs/explanation/benchmarks.md;
+anything less prints only. It needs Linux, for what /proc tells, and redis-server; BullMQ needs Node.
 
     make bench
     make bench PEERS="huey dramatiq" ARGS="--only enqueue drain --repeats 1"
@@ -98,8 +98,8 @@ def show(outcome: Outcome) -> None:
     for line in outcome.ceiling:
         print(f"ceiling: {line}")
     print("\nHow each is set")
-    for name, settings, versions in outcome.settings:
-        print(f"  {name}: {settings} {versions}.")
+    for (settings, versions), names in outcome.settings.items():
+        print(f"  {'; '.join(names)}: {settings} {versions}.")
     for failure in outcome.failures:
         print(f"\nfailed: {failure}")
 

@@ -23,6 +23,7 @@ class Contestant:
         way: which of its ways the adapter shall take.
         in_flight: how many tasks one worker process has under way.
         in_flight_asleep: the same, where tasks only sleep.
+        only: the one group of measures that it takes part in; without: all.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Contestant:
     way: str = ""
     in_flight: int = THREADS
     in_flight_asleep: int = THREADS
+    only: str = ""
 
     @property
     def is_ours(self) -> bool:
@@ -56,6 +58,7 @@ CONTESTANTS = (
     Contestant("singleton-service, threads", "ours"),
     _coroutines("singleton-service, coroutines", "ours", "coroutines"),
     Contestant("singleton-service, 2 task processes", "ours", "processes", in_flight_asleep=2),
+    Contestant("singleton-service, embedded server", "ours", "embedded", only="start"),
     Contestant("Celery, threads", "celery", "threads"),
     Contestant("Celery, prefork", "celery", "prefork", in_flight_asleep=2),
     Contestant("RQ", "rq", in_flight=1, in_flight_asleep=1),

@@ -38,6 +38,8 @@ RULES = """\
 - An enqueue counts when its answer is read. Clients that are awaited enqueue "from 8 threads" in 8 coroutines at once.
 - A drain ends when the status of the last task can be read by the peer's own API. Its clock starts with the first task
   of each worker process: how long a start takes has its own column.
+- Start: from when the process is started until the handler of a waiting task runs. With the embedded server, it is
+  started on the way.
 - Pick-up: from before an idle worker's task is enqueued until its handler runs. Late: how long after its time a delayed
   task's handler runs, on an idle worker.
 - Commands of an idle worker are those it sends, as the server's MONITOR tells; memory is the resident memory of all
@@ -76,12 +78,14 @@ def _lines(outcome: Outcome) -> Iterator[str]:
     yield f"## After kill -9\n\n{aftermaths(outcome.killed)}\n"
     if outcome.ceiling:
         yield "## What the machine allows\n"
-        yield "Bare loops without leases, retries or fences (`python benchmarks/ceiling.py`).\n"
+        yield "Bare loops without leases, retries or fences (`make bench-ceiling`).\n"
         yield from (f"- {line}" for line in outcome.ceiling)
         yield ""
     yield RULES
     yield "## How each is set\n"
-    yield from (f"- **{name}**: {settings} {versions}." for name, settings, versions in outcome.settings)
+    yield from (
+        f"- **{'; '.join(who)}**: {settings} {versions}." for (settings, versions), who in outcome.settings.items()
+    )
     yield ""
     if outcome.failures:
         yield "## What failed\n"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-WIDTH, NAMES, NUMBERS = 760, 230, 90
+WIDTH, NAMES, NUMBERS = 800, 260, 90
 ROW, BAR, HEAD, GAP = 20, 13, 34, 18
 STYLE = """
     text { font: 13px system-ui, sans-serif; fill: #1f2328 }

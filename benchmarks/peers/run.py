@@ -35,7 +35,7 @@ class Outcome:
         circumstances: when, on which machine, with which server.
         figures: medians by measure.
         killed: what kill -9 left.
-        settings: name, settings and versions of each.
+        settings: who is set so, by the settings and the versions.
         ceiling: what the machine allows, a line each.
         failures: what could not be measured, and why.
     """
@@ -43,7 +43,7 @@ class Outcome:
     circumstances: list[str] = field(default_factory=list)
     figures: dict[str, dict[str, float]] = field(default_factory=dict)
     killed: dict[str, Aftermath] = field(default_factory=dict)
-    settings: list[tuple[str, str, str]] = field(default_factory=list)
+    settings: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     ceiling: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
@@ -60,19 +60,21 @@ def run(contestants: Sequence[Contestant], groups: Collection[str], sizes: Sizes
             # Each repeat begins with another one: nobody always follows the same.
             first = repeat % len(contestants)
             for contestant in [*contestants[first:], *contestants[:first]]:
+                if contestant.only not in {"", group}:
+                    continue
                 began_s = time.monotonic()
                 try:
                     figures = measure(contestant, sizes)
-                except ContestantError as error:
-                    outcome.failures.append(f"{group}: {error}")
-                    _say(f"{repeat + 1}/{repeats} {group}: {error}")
+                except Exception as error:  # whatever it was: an hour of measuring outlives it
+                    outcome.failures.append(_told(group, contestant, error))
+                    _say(f"{repeat + 1}/{repeats} {outcome.failures[-1]}")
                     continue
                 taken[contestant.name].append(figures)
                 shown = ", ".join(f"{key} {value:,.4g}" for key, value in figures.items())
                 _say(f"{repeat + 1}/{repeats} {contestant.name}: {shown} ({time.monotonic() - began_s:.0f} s)")
     outcome.figures = {name: medians(repeats) for name, repeats in taken.items()}
     if KILL in groups:
-        _kill_all(contestants, sizes, outcome)
+        _kill_all([one for one in contestants if not one.only], sizes, outcome)
     return outcome
 
 
@@ -85,25 +87,30 @@ def _describe(contestant: Contestant, outcome: Outcome) -> bool:
         outcome.failures.append(str(error))
         return False
     versions = ", ".join(f"{name} {number}" for name, number in described["versions"].items())
-    outcome.settings.append((contestant.name, described["settings"], versions))
+    outcome.settings.setdefault((described["settings"], versions), []).append(contestant.name)
     return True
 
 
 def _kill_all(contestants: Sequence[Contestant], sizes: Sizes, outcome: Outcome) -> None:
     """All at once: they only wait, and each has a server of its own."""
 
-    def attempt(contestant: Contestant) -> Aftermath | ContestantError:
+    def attempt(contestant: Contestant) -> Aftermath | str:
         try:
             return killed(contestant, sizes)
-        except ContestantError as error:
-            return error
+        except Exception as error:  # as above
+            return _told(KILL, contestant, error)
 
     with ThreadPoolExecutor(len(contestants)) as pool:
         for contestant, after in zip(contestants, pool.map(attempt, contestants), strict=True):
             if isinstance(after, Aftermath):
                 outcome.killed[contestant.name] = after
             else:
-                outcome.failures.append(f"{KILL}: {after}")
+                outcome.failures.append(after)
+
+
+def _told(group: str, contestant: Contestant, error: Exception) -> str:
+    kind = "" if isinstance(error, ContestantError) else f"{contestant.name}: {type(error).__name__}: "
+    return f"{group}: {kind}{error}"
 
 
 def _circumstances(sizes: Sizes, repeats: int) -> list[str]:

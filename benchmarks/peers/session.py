@@ -148,6 +148,10 @@ class Session:
         """Return the processor time of all workers so far."""
         return sum(process_tree.cpu_seconds(worker.pid) for worker in self._workers)
 
+    def busy_seconds(self) -> float:
+        """Return the same more finely, of threads that live."""
+        return sum(process_tree.busy_seconds(worker.pid) for worker in self._workers)
+
     def resident_bytes(self) -> int:
         """Return the memory of all workers."""
         return sum(process_tree.resident_bytes(worker.pid) for worker in self._workers)

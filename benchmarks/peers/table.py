@@ -28,14 +28,20 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def tables(figures: Mapping[str, Mapping[str, float]]) -> Iterator[tuple[str, str]]:
-    """Yield each table with its title: contestants down, measures across; all are compared with the first."""
-    reference = next(iter(figures), None)
+    """Yield each table with its title: contestants down, measures across.
+
+    The first one is who peers are compared with; others of its family, the name before the comma, are not.
+    """
+    reference = next(iter(figures), "")
+    family = reference.partition(",")[0]
     for title, measures in TABLES.items():
         if not any(measure.key in own for measure in measures for own in figures.values()):
             continue
         rows = []
         for name, own in figures.items():
-            ours = {} if name == reference or reference is None else figures[reference]
+            if not any(measure.key in own for measure in measures):
+                continue
+            ours = {} if name.partition(",")[0] == family else figures[reference]
             cells = [cell(measure, own.get(measure.key), ours.get(measure.key)) for measure in measures]
             rows.append([name, *cells])
         yield title, table(["", *(measure.title for measure in measures)], rows)

@@ -1,4 +1,4 @@
-"""This project. Its ways: handlers in threads, as coroutines, or in processes of their own."""
+"""This project. Its ways: handlers in threads, as coroutines, or in processes of their own; or with its own server."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from .handlers import COROUTINES as COROUTINE_HANDLERS
-from .handlers import PLAIN
+from .handlers import PAYLOAD, PLAIN
 from .surroundings import IN_FLIGHT, URL, WAY
 
 COROUTINES = WAY == "coroutines"
-os.environ.update(REDIS_URL=URL, TASKS_ASYNC_CONCURRENCY=str(IN_FLIGHT), TASKS_PROCESSES="2")
+os.environ.update(TASKS_ASYNC_CONCURRENCY=str(IN_FLIGHT), TASKS_PROCESSES="2", TASKS_DATA_DIR="data")
+if WAY != "embedded":
+    os.environ["REDIS_URL"] = URL
 
 from services.task_queue import TaskQueueService, TaskRequest, TaskStatus  # noqa: E402 - what it reads is set above
 from services.worker import WorkerService  # noqa: E402
@@ -55,6 +57,8 @@ def work() -> None:
     policy: dict[str, Any] = {"execution": "process"} if WAY == "processes" else {}
     for name, handler in (COROUTINE_HANDLERS if COROUTINES else PLAIN).items():
         TaskQueueService.register_handler(name, handler, **policy)
+    if WAY == "embedded":  # nobody else can enqueue where no server is yet
+        TaskQueueService.enqueue_task("note", PAYLOAD | {"subject": "waiting"})
     WorkerService.run_forever(8 if WAY == "coroutines" else IN_FLIGHT, standalone=True)
 
 

@@ -64,7 +64,7 @@ def test_who_takes_part_can_be_installed() -> None:
 def test_we_take_part_whoever_is_named() -> None:
     peers = [one.peer for one in chosen(["huey", "celery"])]
 
-    assert peers == ["ours", "ours", "ours", "celery", "celery", "huey"]
+    assert peers == ["ours", "ours", "ours", "ours", "celery", "celery", "huey"]
     assert chosen([]) == [*CONTESTANTS]
 
 
@@ -107,25 +107,31 @@ def test_a_table_is_aligned() -> None:
     ]
 
 
-def test_all_are_compared_with_the_first_and_what_nobody_measured_has_no_table() -> None:
+def cells(line: str) -> list[str]:
+    return [part.strip() for part in line.split("|")[1:-1]]
+
+
+def test_peers_are_compared_with_our_first_way_and_what_nobody_measured_has_no_table() -> None:
     figures = {
-        "ours": {"drain_one": 30_000.0, "worker_cpu": 30.0},
+        "ours, threads": {"drain_one": 30_000.0, "worker_cpu": 30.0},
+        "ours, coroutines": {"drain_one": 20_000.0},
         "theirs": {"drain_one": 1000.0, "worker_cpu": 900.0},
     }
 
     ((title, text),) = tables(figures)
 
     assert title.startswith("Drain")
-    ours, theirs = text.splitlines()[2:]
-    assert [part.strip() for part in ours.split("|")[1:-1]] == ["ours", "30,000", "-", "30"]
-    assert [part.strip() for part in theirs.split("|")[1:-1]] == ["theirs", "1,000 (30x)", "-", "900 (30x)"]
+    first, second, theirs = text.splitlines()[2:]
+    assert cells(first) == ["ours, threads", "30,000", "-", "30"]
+    assert cells(second) == ["ours, coroutines", "20,000", "-", "-"]
+    assert cells(theirs) == ["theirs", "1,000 (30x)", "-", "900 (30x)"]
 
 
 def test_what_a_killed_worker_left_is_told_with_how_long_it_took() -> None:
     _, _, lost, found = aftermaths({"a": LOST, "b": FOUND}).splitlines()
 
-    assert [part.strip() for part in lost.split("|")[1:-1]] == ["a", "0 of 8", "-", "3 of 8"]
-    assert [part.strip() for part in found.split("|")[1:-1]] == ["b", "8 of 8", "5.0 to 6.2", "8 of 8"]
+    assert cells(lost) == ["a", "0 of 8", "-", "3 of 8"]
+    assert cells(found) == ["b", "8 of 8", "5.0 to 6.2", "8 of 8"]
 
 
 def test_every_measure_has_a_key_of_its_own() -> None:
@@ -164,7 +170,7 @@ def test_the_page_tells_figures_settings_and_failures(tmp_path: Path, monkeypatc
         circumstances=["on a machine"],
         figures={"singleton-service, threads": {"drain_one": 2000.0}, "Huey": {"drain_one": 1000.0}},
         killed={"Huey": LOST},
-        settings=[("Huey", "Eight threads.", "huey 3")],
+        settings={("Eight threads.", "huey 3"): ["Huey"]},
         ceiling=["bare loop: 1"],
         failures=["drain: RQ: no"],
     )
