@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from datetime import date  # noqa: TC003 - a handler's annotations are read when it runs
+from datetime import date, datetime  # noqa: TC003 - a handler's annotations are read when it runs
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,9 +13,12 @@ import pytest
 from singleton_service.background.scheduler import SchedulerService
 from singleton_service.background.task_queue import TaskHandler, TaskPriority, TaskQueueService, current_task, task
 from singleton_service.background.worker import WorkerService
+from tests.system.clockwork import fired
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.system.clockwork import Moved
 
 Queue = type[TaskQueueService]
 
@@ -49,6 +52,29 @@ def test_a_task_is_enqueued_when_its_definition_says_and_as_it_says(queue: Queue
     assert (done[0].queue, done[0].priority, done[0].max_retries) == ("low", TaskPriority.HIGH, 7)
     assert (done[0].schedule_id, done[0].payload) == ("handler.beat", {})
     assert done[0].result == [3, str(done[0].scheduled_for)]
+
+
+def test_a_handler_that_takes_a_date_is_given_that_of_its_instant(
+    bare: Queue, until: Callable[..., Any], moved: Moved
+) -> None:
+    class NightlyReport(TaskHandler):
+        cron_schedule = "0 2 * * *"
+
+        @classmethod
+        def perform(cls, day: date, at: datetime, kind: str = "sales") -> list[str]:
+            return [repr(day), repr(at), kind]
+
+    SchedulerService.start_scheduler()
+    (night,) = SchedulerService.next_runs("handler.NightlyReport", 1)
+    moved.to_the_next("handler.NightlyReport")
+    until(lambda: fired("handler.NightlyReport"))
+    SchedulerService.stop_scheduler()
+    WorkerService.start_workers(1)
+
+    task_id = SchedulerService.get_job_history("handler.NightlyReport")[0]["task_id"]
+    day, at, kind = bare.get_result(task_id, timeout=15)
+    assert (day, kind) == (repr(night.date()), "sales")
+    assert at.startswith(repr(night)[:40].rpartition(", tzinfo")[0])
 
 
 def test_a_program_that_starts_often_has_one_schedule(queue: Queue) -> None:
@@ -93,9 +119,11 @@ def test_a_task_that_cannot_be_called_without_arguments_keeps_the_scheduler_from
         cron_schedule = "0 2 * * *"
 
         @classmethod
-        def perform(cls, day: date) -> None: ...
+        def perform(cls, day: date, kind: str) -> None: ...
 
-    with pytest.raises(ValueError, match=r"task 'NightlyReport' has a schedule, .* day: it is missing\. Give them"):
+    with pytest.raises(
+        ValueError, match=r"task 'NightlyReport' has a schedule, .* kind: it is missing\. Give the others"
+    ):
         SchedulerService.start_scheduler()
 
     assert not SchedulerService.get_scheduler_stats()["is_running"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from singleton_service.background.expressions import parse
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from singleton_service.background.config import Settings
     from singleton_service.background.task_queue.handlers import Handler
 
+    from .definition import Moment
     from .store import Store
 
 _OF_HANDLERS = "handler."
@@ -31,7 +33,18 @@ def declared_schedule(handler: Handler) -> Definition | None:
     policy = handler.policy
     if policy.schedule is None:
         return None
-    return Definition(handler.name, b"{}", parse(policy.schedule), policy.queue or DEFAULT_QUEUE)
+    queue = policy.queue or DEFAULT_QUEUE
+    return Definition(handler.name, b"{}", parse(policy.schedule), queue, moments=_moments_of(handler))
+
+
+def _moments_of(handler: Handler) -> tuple[tuple[str, Moment], ...]:
+    try:
+        needed = handler.form.moments if handler.form is not None else {}
+    except TypeError:
+        # Its annotations can't be used: check_declared says so, or its first fire.
+        return ()
+    # Sorted, as they are stored.
+    return tuple((name, "datetime" if kind is datetime else "date") for name, kind in sorted(needed.items()))
 
 
 def all_declared(settings: Settings, handlers: Iterable[Handler]) -> dict[str, Definition]:
@@ -52,7 +65,7 @@ def declare_all(store: Store, declared: Mapping[str, Definition], now_ms: int) -
 
 
 def check_declared(handler: Handler) -> None:
-    """See that a handler with a schedule can be called without arguments, as its schedule will.
+    """See that a handler with a schedule can be called with no arguments but its instant, as its schedule will.
 
     Not when it is defined: its annotations may name what comes later in its module.
 
@@ -60,12 +73,13 @@ def check_declared(handler: Handler) -> None:
         ValueError: it can't.
         TypeError: its annotations can't be used.
     """
-    if handler.policy.schedule is None or handler.form is None:
+    definition = declared_schedule(handler)
+    if definition is None or handler.form is None:
         return
     try:
-        handler.form.dump({})
+        handler.form.dump(definition.payload_at(0))
     except ValueError as error:
         raise ValueError(
-            f"task {handler.name!r} has a schedule, which calls it without arguments: {error}. Give them defaults; for "
-            "which instant it is called, current_task().scheduled_for says"
+            f"task {handler.name!r} has a schedule, which passes its instant to arguments that are a date or a "
+            f"datetime, and nothing else: {error}. Give the others defaults"
         ) from None

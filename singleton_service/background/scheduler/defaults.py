@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from singleton_service.background.expressions import parse
 from singleton_service.background.task_queue import TaskQueueService
@@ -23,7 +22,13 @@ HEALTH_CHECK_ID = "default.health_check"
 _CLEANUP = Definition("cleanup", b"{}", parse("daily at 02:00"), None)
 # While nobody works, more of the same would only be in the way of the first worker that comes.
 _HEALTH_CHECK = Definition(
-    "health_check", b"{}", parse("every 5 minutes"), DEFAULT_QUEUE, missed="skip", overlap="skip"
+    "health_check",
+    b"{}",
+    parse("every 5 minutes"),
+    DEFAULT_QUEUE,
+    missed="skip",
+    overlap="skip",
+    moments=(("timestamp", "datetime"),),
 )
 
 
@@ -32,13 +37,6 @@ def default_schedules(settings: Settings) -> dict[str, Definition]:
     wanted = {CLEANUP_ID: settings.scheduler_cleanup, HEALTH_CHECK_ID: settings.scheduler_health_check}
     known = {CLEANUP_ID: _CLEANUP, HEALTH_CHECK_ID: _HEALTH_CHECK}
     return {schedule_id: known[schedule_id] for schedule_id, is_wanted in wanted.items() if is_wanted}
-
-
-def payload_of(schedule_id: str, definition: Definition, instant_ms: int) -> dict[str, Any]:
-    """Return the payload of one fire."""
-    if schedule_id == HEALTH_CHECK_ID:
-        return {"timestamp": datetime.fromtimestamp(instant_ms / 1000, UTC).isoformat()}
-    return definition.payload
 
 
 def clean_up() -> None:

@@ -6,19 +6,19 @@ import functools
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
-from singleton_service.background.expressions import parse
+from singleton_service.background.expressions import find_zone, parse
 from singleton_service.background.task_queue.checks import check_eta
 from singleton_service.background.task_queue.codec import to_json
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from singleton_service.background.expressions import Recurrence
 
 Missed: TypeAlias = Literal["one", "skip", "all"]
 Overlap: TypeAlias = Literal["allow", "skip", "queue"]
+Moment: TypeAlias = Literal["date", "datetime"]
 
 MAX_ID_CHARS = 250
 MAX_JITTER_S = 24 * 3600
@@ -40,6 +40,8 @@ class Definition:
         missed: what becomes of instants at which no scheduler could fire.
         overlap: what becomes of an instant whose predecessor's task has not ended.
         jitter_ms: a task starts so much later than its instant at most.
+        moments: fields of the payload that are the instant itself, by the clock of the zone: (name, "date" or
+            "datetime").
     """
 
     name: str
@@ -52,11 +54,21 @@ class Definition:
     missed: Missed = "one"
     overlap: Overlap = "allow"
     jitter_ms: int = 0
+    moments: tuple[tuple[str, Moment], ...] = ()
 
     @property
     def payload(self) -> dict[str, Any]:
-        """A payload of its own for each fire."""
+        """What is the same in all its tasks; a dict of one's own."""
         fields: dict[str, Any] = json.loads(self.payload_json)
+        return fields
+
+    def payload_at(self, instant_ms: int) -> dict[str, Any]:
+        """Return the payload of one fire."""
+        fields = self.payload
+        if self.moments:
+            instant = datetime.fromtimestamp(instant_ms / 1000, find_zone(self.recurrence.timezone))
+            for name, kind in self.moments:
+                fields[name] = (instant.date() if kind == "date" else instant).isoformat()
         return fields
 
     @property
@@ -88,6 +100,7 @@ class Definition:
             "missed": self.missed,
             "overlap": self.overlap,
             "jitter_ms": self.jitter_ms,
+            "moments": dict(self.moments) or None,
         }
         return sorted_json(to_json({name: value for name, value in fields.items() if value is not None}))
 
@@ -113,6 +126,7 @@ def decode(blob: bytes) -> Definition:
             fields["missed"],
             fields["overlap"],
             fields["jitter_ms"],
+            tuple(fields.get("moments", {}).items()),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"it is no schedule: {error!r}") from error

@@ -14,7 +14,7 @@ from singleton_service.background.task_queue import TaskQueueService, TaskReques
 from singleton_service.background.task_queue.ids import given_uid, join_id
 from singleton_service.background.task_queue.requests import Fire
 
-from .defaults import clean_up, payload_of
+from .defaults import clean_up
 from .definition import fire_task_id, jitter_ms, overlap_key
 from .plan import plan_fires
 from .store import Step
@@ -116,7 +116,7 @@ def request_for(
     later_ms = 0 if by_hand else jitter_ms(schedule_id, instant_ms, definition.jitter_ms)
     request = TaskRequest(
         definition.name,
-        payload_of(schedule_id, definition, instant_ms),
+        definition.payload_at(instant_ms),
         queue=definition.queue,
         eta=datetime.fromtimestamp((instant_ms + later_ms) / 1000, UTC) if later_ms else None,
         unique_key=_unique_key(schedule_id, definition),

@@ -13,6 +13,7 @@ import types
 import typing
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, is_dataclass
+from datetime import date, datetime
 from inspect import Parameter
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired, Union, get_args, get_origin, get_type_hints
 
@@ -136,6 +137,19 @@ class Form:
             return (value,), {}
         by_position = [each.name for each in self._named if each.kind is Parameter.POSITIONAL_ONLY]
         return [value.pop(name) for name in by_position if name in value], value
+
+    @functools.cached_property
+    def moments(self) -> dict[str, type[date]]:
+        """The arguments that have to be given and are a `date` or a `datetime`, by name.
+
+        Raises:
+            TypeError: the handler's annotations can't be used.
+        """
+        if self._shape.is_whole:
+            return {}
+        hints = self._hints()
+        needed = [each.name for each in self._named if each.default is Parameter.empty]
+        return {name: hints[name] for name in needed if hints[name] in (date, datetime)}
 
     @functools.cached_property
     def _shape(self) -> Shape:

@@ -59,8 +59,9 @@ class PlainOptions(TypedDict, total=False):
         on_error: `on_error(task, error)`, plain or async, is asked after a failed attempt: True tries again, a number
             tries again after so many seconds, False fails for good, None leaves it to the rest of the policy. It can't
             give a task more than its retries.
-        schedule: when it is enqueued again and again, without arguments, by each process that knows it and has started
-            its scheduler: what `SchedulerService.schedule_task` takes, such as "daily at 02:00" or "0 2 * * *".
+        schedule: when it is enqueued again and again, once a process that knows it has started its scheduler: what
+            `SchedulerService.schedule_task` takes, such as "daily at 02:00" or "0 2 * * *". Arguments that have to be
+            given and are a `date` or a `datetime` are the instant; others need defaults.
         execution: where the handler runs, "thread", "async" (the event loop) or "process". Coroutines run on the loop
             and plain functions in threads, so only a plain function that returns an awaitable has a use for "async". A
             process is for work that computes for long, may crash, or must be stopped whatever it does: it has to be

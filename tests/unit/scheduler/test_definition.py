@@ -57,6 +57,13 @@ def test_the_order_of_keys_means_nothing() -> None:
     assert sorted_json(b'{"b":{"y":1,"x":2},"a":3}') == sorted_json(b'{"a":3,"b":{"x":2,"y":1}}')
 
 
+def test_a_fire_is_given_its_instant_by_the_clock_of_the_zone() -> None:
+    nightly = replace(REPORT, recurrence=parse("daily", "Asia/Tokyo"), moments=(("at", "datetime"), ("day", "date")))
+
+    instant_ms = round(datetime(2026, 1, 31, 15, 0, tzinfo=UTC).timestamp() * 1000)
+    assert nightly.payload_at(instant_ms) == {"a": 1, "day": "2026-02-01", "at": "2026-02-01T00:00:00+09:00"}
+
+
 def test_each_fire_has_a_payload_of_its_own() -> None:
     REPORT.payload["a"] = 2
 
@@ -107,6 +114,7 @@ def test_ids_of_what_is_declared_in_code_are_not_given_out(reserved: str) -> Non
             missed="all",
             overlap="queue",
             jitter_ms=500,
+            moments=(("at", "datetime"), ("day", "date")),
         ),
     ],
 )
