@@ -215,7 +215,11 @@ class Loop(ThreadWorker):
         soon_ms = self.clock.now_ms() + _WRONG_BY_MS
         if entry.instant_ms <= soon_ms:
             return
-        next_ms = entry.definition.next_after(soon_ms)
+        try:
+            next_ms = entry.definition.next_after(soon_ms)
+        except Exception:
+            logger.exception("schedule %r can't tell its next instant", entry.id)
+            return
         if next_ms is not None and entry.instant_ms > next_ms:
             self.firing.set_instant(entry, next_ms)
             self.timetable.arm(entry, next_ms, entry.runs)

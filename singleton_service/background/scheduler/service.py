@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from singleton_service import BaseService, requires
 from singleton_service._signals import stopping_on_signals
-from singleton_service.background.config import ConfigService
 from singleton_service.background.task_queue import TaskQueueService
 from singleton_service.background.task_queue.availability import LateStart, guarded
 from singleton_service.workers import Server
@@ -101,7 +100,9 @@ class SchedulerService(Making, Showing, BaseService):
 
     @classmethod
     def _in_code(cls) -> dict[str, Definition]:
-        return all_declared(ConfigService.get_config(), tuple(TaskQueueService._task_handlers.values()))
+        # Not by ConfigService: the loop's thread starts no service that somebody is stopping.
+        settings = TaskQueueService._open_client().settings
+        return all_declared(settings, tuple(TaskQueueService._task_handlers.values()))
 
     @classmethod
     def _hear_of(cls, _handler: Handler) -> None:
