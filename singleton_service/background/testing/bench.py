@@ -13,6 +13,7 @@ from singleton_service import stop
 from singleton_service._loops import running_loop
 from singleton_service.background.scheduler import SchedulerService
 from singleton_service.background.task_queue import Retry, Task, TaskQueueService, TaskStatus, wall_clock
+from singleton_service.background.task_queue.current import running_lease
 from singleton_service.background.worker import WorkerService, hooks
 from singleton_service.background.worker.loop import HandlerLoop
 from singleton_service.background.worker.readiness import Readiness
@@ -20,6 +21,7 @@ from singleton_service.background.worker.tracebacks import from_handler_on
 
 from .clock import Clock
 from .enqueued import Enqueued, Expected, TaskName, delay_of, explain, name_of_task
+from .failures import Failures
 from .hands import Attempt, Hands
 from .instead import attribute, environment
 from .kept_handlers import KeptHandlers
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from singleton_service.background.task_queue.requests import PreparedTask
-    from singleton_service.background.worker.hooks import TaskEnd
 
     from .server import RunServer
 
@@ -57,7 +58,7 @@ class TaskQueueBench:
         self._namespace = f"test-{uuid.uuid4().hex[:12]}"
         self._lock = threading.Lock()
         self._enqueued: dict[str, Enqueued] = {}
-        self._failures: dict[tuple[str, int], BaseException] = {}
+        self._failures = Failures()
         self._immediate: Errors | None = None
         self._loop = HandlerLoop()
         self._has_begun = False
@@ -93,8 +94,8 @@ class TaskQueueBench:
             undo.enter_context(attribute(SchedulerService, "_go", classmethod(self._begin_scheduling)))
             undo.callback(stop, TaskQueueService)
             undo.callback(self._end_work)
-            hooks.TASK_FAILURE.append(self._note_failure)
-            undo.callback(hooks.TASK_FAILURE.remove, self._note_failure)
+            hooks.TASK_FAILURE.append(self._failures.note)
+            undo.callback(hooks.TASK_FAILURE.remove, self._failures.note)
             self._undo = undo.pop_all()
         return self
 
@@ -122,13 +123,7 @@ class TaskQueueBench:
         """
         __tracebackhide__ = True
         _check_errors(errors)
-        with self._loop_elsewhere() as loop, Hands(loop, self._failure_of) as hands:
-            self._begin_work()
-            attempts: list[Attempt] = []
-            while jobs := hands.take():
-                hands.run(jobs)
-                attempts += _checked(hands.report(jobs), errors)
-            return attempts + self._of_workers(errors)
+        return self._work(errors) + self._of_workers(errors)
 
     async def adrain(self, *, errors: Errors = "raise") -> list[Attempt]:
         """Do as `drain`, for an async test: coroutines run on the running loop, plain handlers in threads."""
@@ -137,13 +132,13 @@ class TaskQueueBench:
         loop = HandlerLoop()
         loop._loop = asyncio.get_running_loop()
         try:
-            with Hands(loop, self._failure_of) as hands:
+            with Hands(loop, self._failures) as hands:
                 await asyncio.to_thread(self._begin_work)
                 attempts: list[Attempt] = []
                 while jobs := hands.take():
                     await hands.run_async(jobs)
                     attempts += _checked(hands.report(jobs), errors)
-                return attempts + await asyncio.to_thread(self._of_workers, errors)
+            return attempts + await asyncio.to_thread(self._of_workers, errors)
         finally:
             await loop.keeper.close()
             loop.watch.stop()
@@ -226,7 +221,7 @@ class TaskQueueBench:
             finally:
                 self._note(batch, accepted)
             if self._immediate is not None:
-                self.drain(errors=self._immediate)
+                self._work(self._immediate)
 
         return classmethod(send_and_note)
 
@@ -237,14 +232,15 @@ class TaskQueueBench:
                 if accepted.get(prepared.id) == prepared.id and prepared.id not in self._enqueued:
                     self._enqueued[prepared.id] = Enqueued.of(prepared)
 
-    def _note_failure(self, end: TaskEnd) -> None:
-        if end.error is not None:
-            with self._lock:
-                self._failures[end.task.id, end.task.fence] = end.error
-
-    def _failure_of(self, task_id: str, fence: int) -> BaseException | None:
-        with self._lock:
-            return self._failures.pop((task_id, fence), None)
+    def _work(self, errors: Errors) -> list[Attempt]:
+        __tracebackhide__ = True
+        with self._loop_elsewhere() as loop, Hands(loop, self._failures) as hands:
+            self._begin_work()
+            attempts: list[Attempt] = []
+            while jobs := hands.take():
+                hands.run(jobs)
+                attempts += _checked(hands.report(jobs), errors)
+            return attempts
 
     def _begin_work(self) -> None:
         if not self._has_begun:
@@ -272,19 +268,19 @@ class TaskQueueBench:
 
     def _of_workers(self, errors: Errors) -> list[Attempt]:
         """Wait for the workers of this process, if there are any, and return their attempts that failed."""
-        if WorkerService._crew is not None:
+        __tracebackhide__ = True
+        # Whoever drains within a handler would wait for its own end.
+        if WorkerService._crew is not None and running_lease.get() is None:
             WorkerService.wait_for_completion()
-        with self._lock:
-            failures, self._failures = self._failures, {}
         attempts = []
-        for (task_id, _), error in failures.items():
+        for task_id, error in self._failures.take_others():
             if (task := TaskQueueService.get_task_status(task_id)) is not None:
                 attempts.append(Attempt(task, error))
         return _checked(attempts, errors)
 
     def _move_to(self, ms: int) -> None:
         if TaskQueueService._initialized:
-            work = None if self._immediate is None else partial(self.drain, errors=self._immediate)
+            work = None if self._immediate is None else partial(self._work, self._immediate)
             # What fires is run when all that is due at that moment has fired.
             later = partial(self._running, None)
             Passing(self._set_clock, later, work, declares=self._has_scheduler).until(ms)

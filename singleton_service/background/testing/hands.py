@@ -22,16 +22,18 @@ from singleton_service.background.worker.readiness import Readiness
 from singleton_service.background.worker.routing import Router
 from singleton_service.background.worker.seat import Seat
 from singleton_service.background.worker.stats import WorkerCounters
-from singleton_service.background.worker.thread_resources import close_here
+from singleton_service.background.worker.thread_resources import close_here, has_open
 from singleton_service.background.worker.time_limits import TimeLimits
 
 from .errors import TaskHeldError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from singleton_service.background.task_queue import Task
     from singleton_service.background.worker.loop import HandlerLoop
+
+    from .failures import Failures
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,10 @@ class Attempt:
 
 
 class _Here(threading.local):
-    """How many drains of a thread are one within the other."""
+    """How many drains of a thread are one within the other, and whether what is open in it was opened by them."""
 
     depth = 0
+    opens = False
 
 
 _here = _Here()
@@ -59,18 +62,18 @@ _here = _Here()
 class Hands:
     """The hands of one drain. Not thread-safe; coroutines run on the loop that it is given."""
 
-    def __init__(self, loop: HandlerLoop, error_of: Callable[[str, int], BaseException | None]) -> None:
+    def __init__(self, loop: HandlerLoop, failures: Failures) -> None:
         """Be ready to work; the task queue is started by it.
 
         Args:
             loop: where coroutines run.
-            error_of: knows what an attempt failed with, by the task's id and the fence.
+            failures: hears what handlers raise.
         """
         TaskQueueService.server_url()
         self._client = TaskQueueService._open_client()
         self._leases = TaskQueueService._open_leases()
         self._loop = loop
-        self._error_of = error_of
+        self._failures = failures
         settings = self._client.settings
         self._readiness = Readiness(loop)
         self._execution = BatchExecution(self._readiness, settings.retry_base_seconds, settings.retry_cap_seconds)
@@ -81,6 +84,8 @@ class Hands:
         self._waiting: deque[Job] = deque()
 
     def __enter__(self) -> Self:
+        if _here.depth == 0:
+            _here.opens = not has_open()
         _here.depth += 1
         return self
 
@@ -88,10 +93,12 @@ class Hands:
         self._limits.stop()
         self._readiness._watch.stop()
         if self._waiting:
+            for job in self._waiting:
+                self._failures.take(job.lease)
             self._outbox.release(self._waiting)
             self._tell()
         _here.depth -= 1
-        if _here.depth == 0:
+        if _here.depth == 0 and _here.opens:
             close_here()
 
     def take(self) -> list[Job]:
@@ -146,6 +153,7 @@ class Hands:
             reply = self._client.link.run([protocol.fetch(number, number)])[0]
             leases = protocol.fetched(reply).leases
             self._leases.add(leases)
+        self._failures.expect(leases)
         jobs = [Job(lease, is_marked=True) for lease in leases]
         for job in jobs:
             self._router.route(job)
@@ -188,9 +196,9 @@ class Hands:
         if task is None:
             # Nothing of it is kept: its result was to live for no time.
             task = replace(leased_task(lease), status=TaskStatus.COMPLETED, result=json.loads(job.report))
-        error: BaseException | None = None
+        error = self._failures.take(lease)
         if job.ending is Ending.HOLD:
             error = TaskHeldError(task.id, task.name, job.reason)
         elif job.ending in {Ending.RETRY, Ending.BURY}:
-            error = self._error_of(lease.id, lease.fence) or TaskFailedError(task.id, task.error_message or "")
+            error = error or TaskFailedError(task.id, task.error_message or "")
         return Attempt(task, error)

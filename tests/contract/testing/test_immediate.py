@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import contextmanager
 from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
 
 from singleton_service.background.task_queue import TaskHandle, TaskQueueService, TaskRequest, TaskStatus, task
+from singleton_service.background.worker import WorkerResource, WorkerService
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from singleton_service.background.testing import TaskQueueBench
 
 
@@ -125,3 +129,56 @@ def test_coroutines_of_the_application_enqueue_immediately_too(task_queue: TaskQ
 
     with task_queue.immediate():
         assert asyncio.run(endpoint()) == 2
+
+
+def test_each_of_many_at_once_gets_its_own_error(task_queue: TaskQueueBench) -> None:
+    @task(max_retries=0)
+    def fail(n: int) -> int:
+        if n % 2:
+            raise ZeroDivisionError(n)
+        return n
+
+    async def endpoint(n: int) -> str:
+        task_id = f"t{n}"
+        try:
+            await TaskQueueService.aenqueue_task("fail", {"n": n}, task_id=task_id, queue=f"q{n}")
+        except ZeroDivisionError as error:
+            return str(error)
+        return "fine"
+
+    async def all_at_once() -> list[str]:
+        return await asyncio.gather(*(endpoint(n) for n in range(20)))
+
+    with task_queue.immediate():
+        said = asyncio.run(all_at_once())
+    # Whoever enqueues does whatever there is to do, be it another's; but each error is raised once.
+    assert sorted(word for word in said if word != "fine") == sorted(str(n) for n in range(1, 20, 2))
+
+
+def test_workers_of_the_application_may_enqueue_immediately_too(task_queue: TaskQueueBench) -> None:
+    opened = []
+
+    @contextmanager
+    def connection() -> Iterator[str]:
+        opened.append("open")
+        yield "connection"
+        opened.append("closed")
+
+    resource = WorkerResource(connection)
+
+    @task
+    def inner() -> str:
+        return resource.get()
+
+    @task
+    def outer() -> str:
+        handle = inner.enqueue()
+        assert resource.get() == "connection"
+        return handle.id
+
+    with task_queue.immediate():
+        WorkerService.start_workers(1)
+        handles = [outer.enqueue() for _ in range(5)]
+        task_queue.drain()
+    assert [TaskHandle(handle.result).result for handle in handles] == ["connection"] * 5
+    assert opened.count("open") - opened.count("closed") <= 1
