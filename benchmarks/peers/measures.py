@@ -75,11 +75,13 @@ class Drained:
     Attributes:
         seconds: from the first task of a worker process to the last readable status; their mean, if there are several.
         cpu_s: processor time that the workers took for it.
+        missing: which part of those looked at has no end that can be read.
     """
 
     number: int
     seconds: float
     cpu_s: float
+    missing: float
 
     @property
     def rate(self) -> float:
@@ -99,9 +101,10 @@ def drained(session: Session, number: int, workers: int = 1, *, kind: str = "sen
     began_cpu_s = session.cpu_seconds()
     ended_s = session.ask("wait", patience_s=600.0)["ended_s"]
     cpu_s = session.cpu_seconds() - began_cpu_s
-    ended_s = max(ended_s, session.ask("check", patience_s=60.0)["late_s"])
+    checked = session.ask("check")
+    ended_s = max(ended_s, checked["late_s"])
     seconds = ended_s - statistics.mean(stamp.at_s for stamp in session.stamps("first"))
-    return Drained(number, seconds, cpu_s)
+    return Drained(number, seconds, cpu_s, checked["missing"] / checked["looked_at"])
 
 
 def drain(contestant: Contestant, sizes: Sizes) -> Figures:
@@ -111,7 +114,12 @@ def drain(contestant: Contestant, sizes: Sizes) -> Figures:
         one = drained(session, number)
     with Session(contestant, is_durable=sizes.is_durable) as session:
         two = drained(session, number, workers=2)
-    return {"drain_one": one.rate, "drain_two": two.rate, "worker_cpu": one.cpu_s / number * 1e6}
+    return {
+        "drain_one": one.rate,
+        "drain_two": two.rate,
+        "worker_cpu": one.cpu_s / number * 1e6,
+        "drain_missing": (one.missing + two.missing) / 2 * 1000,
+    }
 
 
 _rates: dict[tuple[Contestant, bool], float] = {}

@@ -20,6 +20,7 @@ import json
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,18 @@ if TYPE_CHECKING:
 LOOK_EVERY_S = 0.01
 # At the end of a drain those are looked at, and every so many of the last that workers may hold between them.
 LAST, TAIL, STEP = 16, 1024, 8
+# How long is waited for an end when no other comes.
+GRACE_S = 10.0
 BULK = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """When the last end was seen, and the last that had not come at the first look (or 0); how many never came."""
+
+    last_s: float
+    late_s: float
+    missing: int
 
 
 class Producer:
@@ -99,30 +111,39 @@ class Producer:
 
     async def wait(self, patience_s: float) -> dict[str, Any]:
         """Say when the status of the last could be read, and of some before them. `check` looks at the others."""
-        deadline_s = time.monotonic() + patience_s
-        for handle in [*reversed(self.handles[-LAST:]), *self.handles[-TAIL::STEP]]:
-            await self._end_of(handle, deadline_s)
-        return {"ended_s": time.monotonic()}
-
-    async def check(self, patience_s: float) -> dict[str, Any]:
-        """Look at about a thousand of all, forget them, and say when the last one was seen that had not ended yet."""
-        handles, self.handles = self.handles, []
-        deadline_s = time.monotonic() + patience_s
-        late_s = 0.0
-        for handle in handles[:: max(1, len(handles) // 1000)]:
-            if await self._end_of(handle, deadline_s):
-                late_s = time.monotonic()
-        return {"late_s": late_s}
-
-    async def _end_of(self, handle: Any, deadline_s: float) -> bool:
-        """Wait for the end of a task; return whether there was anything to wait for."""
-        has_waited = False
-        while not await self.adapter.is_finished(handle):
-            has_waited = True
+        last, deadline_s, looks = self.handles[-LAST:], time.monotonic() + patience_s, 0
+        # Any of them: a peer may lose one.
+        while not await self.adapter.is_finished(last[-1 - looks % len(last)]):
             if time.monotonic() > deadline_s:
-                raise TimeoutError("not all tasks ended in time")
+                raise TimeoutError(f"none of the last of {len(self.handles)} tasks ended within {patience_s:.0f} s")
+            looks += 1
             await self._pause()
-        return has_waited
+        ends = await self._ends([*last, *self.handles[-TAIL::STEP]])
+        return {"ended_s": ends.last_s}
+
+    async def check(self) -> dict[str, Any]:
+        """Look at about a thousand of all and forget them; say how many never ended, and when a late one did."""
+        handles, self.handles = self.handles, []
+        some = handles[:: max(1, len(handles) // 1000)]
+        ends = await self._ends(some)
+        return {"late_s": ends.late_s, "missing": ends.missing, "looked_at": len(some)}
+
+    async def _ends(self, handles: list[Any]) -> Ends:
+        """Look at these until all have ended, or none has for a while."""
+        last_s, late_s = time.monotonic(), 0.0
+        is_first = True
+        while handles and time.monotonic() - last_s < GRACE_S:
+            waiting = []
+            for handle in handles:
+                if not await self.adapter.is_finished(handle):
+                    waiting.append(handle)
+                    continue
+                last_s = time.monotonic()
+                late_s = late_s if is_first else last_s
+            handles, is_first = waiting, False
+            if handles:
+                await self._pause()
+        return Ends(last_s, late_s, len(handles))
 
     async def _pause(self) -> None:
         if self.adapter.COROUTINES:
