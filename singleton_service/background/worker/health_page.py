@@ -8,7 +8,7 @@ import socket
 import threading
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from singleton_service._signals import leave_signals_to_the_main_thread
 
@@ -77,12 +77,11 @@ class _Server(ThreadingTCPServer):
 
 
 class _Answer(BaseHTTPRequestHandler):
-    server: _Server
     timeout = 5
     server_version, sys_version = "singleton-service", ""
 
     def do_GET(self) -> None:
-        health = self.server.health()
+        health = cast("_Server", self.server).health()
         is_well = {"/health/live": health.is_live, "/health/ready": health.is_ready}.get(self.path.partition("?")[0])
         if is_well is None:
             self._answer(404, {"error": "there are /health/live and /health/ready"})
