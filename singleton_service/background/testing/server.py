@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from singleton_service.background.config.load import load_settings
 from singleton_service.background.config.redis_url import check_redis_url
-from singleton_service.background.engine import open_engine, supervisor
+from singleton_service.background.engine import EngineError, open_engine, supervisor
 from singleton_service.background.engine.locks import LockFile
 from singleton_service.background.engine.private_dir import socket_path_for
 from singleton_service.background.task_queue import wall_clock
@@ -44,7 +44,14 @@ class RunServer:
         self._directory = directory
         given = check_redis_url(redis_url) if redis_url else None
         own = {"redis_url": given, "data_dir": directory, "embedded_fsync": "no", "durability": "memory"}
-        self._engine = open_engine(load_settings().model_copy(update=own))
+        try:
+            self._engine = open_engine(load_settings().model_copy(update=own))
+        except EngineError as error:
+            error.add_note(
+                "The fixture task_queue starts a server of the test run's own. To have it use one that runs, override "
+                "the fixture task_queue_redis_url"
+            )
+            raise
         self._lock = threading.Lock()
         self._link = Link(self._engine, load_scripts(_CLOCK))
         # One on another machine has another clock. Ours and its must agree on what has come.
