@@ -39,7 +39,7 @@ TABLES: dict[str, tuple[Measure, ...]] = {
         Measure("drain_one", "one worker process", is_rate=True),
         Measure("drain_two", "two", is_rate=True),
         Measure("worker_cpu", "worker CPU a task, µs"),
-        Measure("drain_missing", "without an end, of 1,000", digits=1, has_ratio=False),
+        Measure("drain_late", "late or lost, of 1,000", digits=1, has_ratio=False),
     ),
     "Latency": (
         Measure("pick_up_p50", "pick-up p50, ms", digits=2),

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .contestants import Contestant
 
 Figures = dict[str, float]
+# A drain does not wait for so few that a peer puts off or loses; they are counted.
+STRAGGLERS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +77,13 @@ class Drained:
     Attributes:
         seconds: from the first task of a worker process to the last readable status; their mean, if there are several.
         cpu_s: processor time that the workers took for it.
-        missing: which part of those looked at has no end that can be read.
+        late: which part of those looked at ended after the last ones, or never.
     """
 
     number: int
     seconds: float
     cpu_s: float
-    missing: float
+    late: float
 
     @property
     def rate(self) -> float:
@@ -102,9 +104,11 @@ def drained(session: Session, number: int, workers: int = 1, *, kind: str = "sen
     ended_s = session.ask("wait", patience_s=600.0)["ended_s"]
     cpu_s = session.cpu_seconds() - began_cpu_s
     checked = session.ask("check")
-    ended_s = max(ended_s, checked["late_s"])
+    late = checked["late"] / checked["looked_at"]
+    if late > STRAGGLERS:
+        ended_s = max(ended_s, checked["late_s"])
     seconds = ended_s - statistics.mean(stamp.at_s for stamp in session.stamps("first"))
-    return Drained(number, seconds, cpu_s, checked["missing"] / checked["looked_at"])
+    return Drained(number, seconds, cpu_s, late)
 
 
 def drain(contestant: Contestant, sizes: Sizes) -> Figures:
@@ -118,7 +122,7 @@ def drain(contestant: Contestant, sizes: Sizes) -> Figures:
         "drain_one": one.rate,
         "drain_two": two.rate,
         "worker_cpu": one.cpu_s / number * 1e6,
-        "drain_missing": (one.missing + two.missing) / 2 * 1000,
+        "drain_late": (one.late + two.late) / 2 * 1000,
     }
 
 

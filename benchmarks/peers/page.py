@@ -37,8 +37,9 @@ RULES = """\
 - In flight in one worker process: 8 threads, or 100 coroutines; RQ has one, prefork as many as there are cores.
 - An enqueue counts when its answer is read. Clients that are awaited enqueue "from 8 threads" in 8 coroutines at once.
 - A drain ends when the status of the last task can be read by the peer's own API. Its clock starts with the first task
-  of each worker process: how long a start takes has its own column. A thousand statuses are looked at afterwards: those
-  that can't be read as ended ten seconds after all others are told.
+  of each worker process: how long a start takes has its own column. A thousand statuses are looked at then: those that
+  can't be read as ended, or can be only later, are told as late or lost. The clock waits for them if they are more than
+  one in a hundred.
 - Start: from when the process is started until the handler of a waiting task runs. With the embedded server, it is
   started on the way.
 - Pick-up: from before an idle worker's task is enqueued until its handler runs. Late: how long after its time a delayed

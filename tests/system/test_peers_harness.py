@@ -31,7 +31,7 @@ def test_a_handful_of_tasks_is_enqueued_and_drained(contestant: Contestant) -> N
 
     assert done.number == 20
     assert done.seconds > 0
-    assert not done.missing
+    assert not done.late
 
 
 def test_what_goes_wrong_with_a_contestant_is_told_with_its_own_words() -> None:

@@ -16,7 +16,7 @@ from .surroundings import IN_FLIGHT, URL
 
 SETTINGS = """`saq` with `concurrency` 100 (default 10), uvloop, results kept for 600 s (default), timers at their
 defaults (what is due is looked for every second). A worker that starts beside a full queue sweeps, and may abort a task
-or two that it has just taken: those have no end here."""
+or two that it has just taken: it does it again after 5 s."""
 PACKAGES = ("saq", "redis", "hiredis", "uvloop")
 COROUTINES = True
 

@@ -33,18 +33,18 @@ if TYPE_CHECKING:
 LOOK_EVERY_S = 0.01
 # At the end of a drain those are looked at, and every so many of the last that workers may hold between them.
 LAST, TAIL, STEP = 16, 1024, 8
-# How long is waited for an end when no other comes.
-GRACE_S = 10.0
+# How long is waited for an end when no other comes: by the clock of the drain, and afterwards.
+GRACE_S, LONG_GRACE_S = 1.0, 10.0
 BULK = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """When the last end was seen, and the last that had not come at the first look (or 0); how many never came."""
+    """When the last end was seen; how many had not come at the first look, and when the last of those came, or 0."""
 
     last_s: float
+    late: int
     late_s: float
-    missing: int
 
 
 class Producer:
@@ -118,21 +118,21 @@ class Producer:
                 raise TimeoutError(f"none of the last of {len(self.handles)} tasks ended within {patience_s:.0f} s")
             looks += 1
             await self._pause()
-        ends = await self._ends([*last, *self.handles[-TAIL::STEP]])
+        ends = await self._ends([*last, *self.handles[-TAIL::STEP]], GRACE_S)
         return {"ended_s": ends.last_s}
 
     async def check(self) -> dict[str, Any]:
-        """Look at about a thousand of all and forget them; say how many never ended, and when a late one did."""
+        """Look at about a thousand and forget all; say how many end later or never, and when the last of them."""
         handles, self.handles = self.handles, []
         some = handles[:: max(1, len(handles) // 1000)]
-        ends = await self._ends(some)
-        return {"late_s": ends.late_s, "missing": ends.missing, "looked_at": len(some)}
+        ends = await self._ends(some, LONG_GRACE_S)
+        return {"late": ends.late, "late_s": ends.late_s, "looked_at": len(some)}
 
-    async def _ends(self, handles: list[Any]) -> Ends:
+    async def _ends(self, handles: list[Any], grace_s: float) -> Ends:
         """Look at these until all have ended, or none has for a while."""
-        last_s, late_s = time.monotonic(), 0.0
+        last_s, late, late_s = time.monotonic(), 0, 0.0
         is_first = True
-        while handles and time.monotonic() - last_s < GRACE_S:
+        while handles and time.monotonic() - last_s < grace_s:
             waiting = []
             for handle in handles:
                 if not await self.adapter.is_finished(handle):
@@ -140,10 +140,11 @@ class Producer:
                     continue
                 last_s = time.monotonic()
                 late_s = late_s if is_first else last_s
+            late = len(waiting) if is_first else late
             handles, is_first = waiting, False
             if handles:
                 await self._pause()
-        return Ends(last_s, late_s, len(handles))
+        return Ends(last_s, late, late_s)
 
     async def _pause(self) -> None:
         if self.adapter.COROUTINES:
