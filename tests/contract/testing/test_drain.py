@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 import traceback
@@ -36,6 +37,7 @@ from singleton_service.background.worker import (
     on_worker_stop,
     task_scope,
 )
+from tests.unit.worker import jobs_for_processes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -415,6 +417,40 @@ def test_a_drain_waits_for_workers_of_the_application_and_raises_their_errors(
     with pytest.raises(Broken, match="in a worker"):
         task_queue.drain()
     assert handle.status is TaskStatus.FAILED
+
+
+def test_what_has_a_process_of_its_own_is_run_in_the_process_of_the_test(
+    task_queue: TaskQueueBench,
+) -> None:
+    TaskQueueService.register_handler("pid", jobs_for_processes.pid, execution="process")
+    TaskQueueService.enqueue_task("pid")
+    (attempt,) = task_queue.drain()
+    assert attempt.task.result == os.getpid()
+
+
+def test_nothing_is_taken_from_a_paused_queue_or_beyond_its_limit(task_queue: TaskQueueBench) -> None:
+    @task
+    def job() -> str:
+        return "done"
+
+    TaskQueueService.enqueue_task("job", {}, queue="low")
+    TaskQueueService.pause_queue("low")
+    assert task_queue.drain() == []
+    TaskQueueService.resume_queue("low")
+    assert len(task_queue.drain()) == 1
+
+
+def test_a_task_that_its_handler_cancels_ends_as_cancelled(task_queue: TaskQueueBench) -> None:
+    @task
+    def give_up() -> None:
+        running = current_task()
+        assert running is not None
+        assert TaskQueueService.cancel_task(running.id)
+        raise Broken("no longer wanted")
+
+    handle = give_up.enqueue()
+    task_queue.drain(errors="collect")
+    assert handle.status is TaskStatus.CANCELLED
 
 
 def test_a_result_that_is_kept_for_no_time_is_seen_in_the_attempt(task_queue: TaskQueueBench) -> None:
