@@ -169,9 +169,10 @@ def test_what_finds_no_place_is_not_fetched_all_the_time(
 def test_any_number_of_a_busy_kind_is_looked_past(
     queue: Queue, gate: Gate, until: Callable[..., Any], queued: int
 ) -> None:
-    queue.register_handler("wait", gate.wait)
+    for name in ("wait", "wait_too"):
+        queue.register_handler(name, gate.wait)
     queue.register_handler("quick", quick)
-    ids = queue.enqueue_many(many("wait", queued))
+    ids = queue.enqueue_many(TaskRequest(("wait", "wait_too")[n % 3 == 0], {"n": n}) for n in range(queued))
     behind = queue.enqueue_task("quick")
     WorkerService.start_workers(1)
     assert queue.get_result(behind, timeout=PATIENCE_S) == "worker-asyncio"

@@ -78,7 +78,8 @@ class Dump:
             owned={worker: _pairs(next(answers)) for worker in workers},
             shelves=shelves,
             aside={
-                name.decode(): [uid.decode() for uid in uids] for name, uids in zip(*[iter(aside)] * 2, strict=True)
+                name.decode(): [entry.decode().partition("|")[2] for entry in entries]
+                for name, entries in zip(*[iter(aside)] * 2, strict=True)
             },
             is_full=bool(next(answers)),
         )

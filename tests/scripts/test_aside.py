@@ -68,12 +68,23 @@ def test_a_higher_priority_goes_before_what_is_aside(worker: Worker) -> None:
     assert uids(worker.take()) == high + higher + low
 
 
-def test_names_that_are_aside_take_turns(worker: Worker) -> None:
-    for name in "ab":
-        put(worker, name, 6)
-    assert worker.take(lanes=[(0, ["a", "b"])]) == []
-    turns = ["".join(lease.body.decode().split("|")[1][0] for lease in worker.take(2)) for _ in range(4)]
-    assert turns == ["aa", "bb", "aa", "bb"]
+def test_tasks_of_all_names_aside_have_one_order(station: Station, worker: Worker) -> None:
+    came = [put(worker, name)[0] for name in "abcabbbbca" * 20]
+    assert worker.take(lanes=[(0, "abc")]) == []
+    assert len(station.check().aside) == 3
+    came += [put(worker, name)[0] for name in "cab"]
+    assert worker.take(lanes=[(0, "c"), (0, "ab")]) == []
+    some = uids(worker.take(7)) + uids(worker.take(1)) + uids(worker.take(100))
+    assert some == came[:108]
+    assert uids(worker.take(1000)) == came[108:]
+    assert station.check().aside == {}
+
+
+def test_what_has_no_room_holds_up_nothing_aside(worker: Worker) -> None:
+    first, second = put(worker, "a", 300), put(worker, "b", 300)
+    assert worker.take(lanes=[(0, "ab")]) == []
+    assert uids(worker.take(1000, lanes=[(2, "a")])) == first[:2] + second
+    assert uids(worker.take(1000)) == first[2:]
 
 
 def test_what_was_handed_back_is_in_front_of_what_came_later(station: Station, worker: Worker) -> None:

@@ -20,9 +20,10 @@ local PROMOTED, ROUNDS, PACE_KEPT_MS, MANY = 100, 100, 1000, 32
 local ENOUGH_BYTES, FIRST_PORTION, LARGEST_PORTION = 4 * 1024 * 1024, 4, 64
 local MOST_ASIDE = 1000
 
-local last_fence, paused, limits, next_start_us, key_limits, number = unpack(
-    redis.call("HMGET", settings, "fence", "paused", "limits", "next_start", "key_limits", "protocol")
+local last_fence, paused, limits, next_start_us, key_limits, number, number_aside = unpack(
+    redis.call("HMGET", settings, "fence", "paused", "limits", "next_start", "key_limits", "protocol", "aside")
 )
+number_aside = tonumber(number_aside or "0")
 if is_newer(number) then
     return refuse(number)
 end
@@ -155,6 +156,24 @@ local function has_passed_enough()
     return passed >= MOST_ASIDE or passed_bytes >= ENOUGH_BYTES
 end
 
+-- Take it, unless it is not its turn or it is none any more.
+local function consider(uid, blob, lane)
+    local its_turn = blob and true
+    if blob and (string.byte(blob, 3) ~= PLAIN or string.byte(uid, 1) == EQUALS) then
+        its_turn = can_start(uid, blob)
+    end
+    if not blob or its_turn == nil then
+        redis.call("HINCRBY", counters, "tombstones", -1)
+    elseif its_turn then
+        uids[#uids + 1] = uid
+        blobs[#blobs + 1] = blob
+        bytes = bytes + #blob
+        if lane then
+            lane.room = lane.room - 1
+        end
+    end
+end
+
 -- Where some may go aside, nobody knows how many are wanted of those: then they stay until they have been looked at.
 local function first_of(list, number)
     if lanes[1] then
@@ -184,43 +203,63 @@ local function take(list, limit, priority)
             local called = blob and lanes[1] and name_of(blob)
             local lane = called and lane_of[called]
             if lane and lane.room <= 0 and priority then
-                to_go_aside[called] = to_go_aside[called] or {}
-                table.insert(to_go_aside[called], uid)
                 passed, passed_bytes = passed + 1, passed_bytes + #blob
+                to_go_aside[called] = to_go_aside[called] or {}
+                table.insert(to_go_aside[called], { number_aside + passed, uid })
             else
-                local its_turn = blob and true
-                if blob and (string.byte(blob, 3) ~= PLAIN or string.byte(uid, 1) == EQUALS) then
-                    its_turn = can_start(uid, blob)
-                end
-                if not blob or its_turn == nil then
-                    redis.call("HINCRBY", counters, "tombstones", -1)
-                elseif its_turn then
-                    uids[#uids + 1] = uid
-                    blobs[#blobs + 1] = blob
-                    bytes = bytes + #blob
-                    if lane then
-                        lane.room = lane.room - 1
-                    end
-                end
+                consider(uid, blob, lane)
             end
         end
         if lanes[1] then
             redis.call("LTRIM", list, seen_here, -1)
         end
-        for called, some in pairs(to_go_aside) do
-            put_aside(priority, called, some, now_us)
+        for called, items in pairs(to_go_aside) do
+            put_aside(priority, called, items)
         end
     end
 end
 
-local function take_aside(lists, limit, priority)
-    for _, list in ipairs(lists) do
-        if not is_enough(limit) and string.byte(list, 1) == 48 + priority then
+local function lists_with_room(priority)
+    local lists = {}
+    for _, list in ipairs(redis.call("ZRANGE", aside, 0, -1)) do
+        local lane = lane_of[string.sub(list, 2)]
+        if string.byte(list, 1) == 48 + priority and (not lane or lane.room > 0) then
+            lists[#lists + 1] = list
+        end
+    end
+    return lists
+end
+
+local function take_aside(limit, priority)
+    for _ = 1, ROUNDS do
+        local lists = lists_with_room(priority)
+        if #lists == 0 or is_enough(limit) then
+            return
+        end
+        local chosen, chosen_lanes, gone, room = {}, {}, {}, {}
+        for _, entry in ipairs(first_aside(lists, portion)) do
+            local _, uid, list = unpack(entry)
             local lane = lane_of[string.sub(list, 2)]
-            if not lane or lane.room > 0 then
-                take(key_aside(list), lane and math.min(limit, #uids + lane.room) or limit)
-                took_from_aside(list, now_us)
+            local places = lane and (room[lane] or lane.room) or limit
+            if #chosen < limit - #uids and places > 0 then
+                chosen[#chosen + 1] = uid
+                chosen_lanes[#chosen] = lane or false
+                gone[list] = (gone[list] or 0) + 1
+                if lane then
+                    room[lane] = places - 1
+                end
             end
+        end
+        if #chosen == 0 then
+            return
+        end
+        portion = math.min(2 * portion, LARGEST_PORTION)
+        for list, number in pairs(gone) do
+            drop_aside(list, number)
+        end
+        local found = blobs_of(chosen)
+        for n, uid in ipairs(chosen) do
+            consider(uid, found[n], chosen_lanes[n])
         end
     end
 end
@@ -229,13 +268,17 @@ if wanted > 0 and take_suspect == "1" then
     take(suspects, 1)
 end
 if #uids == 0 and wanted > 0 then
-    local lists = redis.call("ZRANGE", aside, 0, -1)
     for priority = 3, 0, -1 do
-        take_aside(lists, wanted, priority)
+        if redis.call("EXISTS", aside) == 1 then
+            take_aside(wanted, priority)
+        end
         take(ready[priority + 1], wanted, priority)
     end
 end
 
+if passed > 0 then
+    redis.call("HSET", settings, "aside", digits(number_aside + passed))
+end
 redis.call("ZADD", workers, digits(now_ms + lease_ms), worker)
 
 local function put(hash, fields)

@@ -5,7 +5,7 @@
 -- returns: how many were cancelled, whether there may be more
 -- include: time batch shelves tables tally wake limits lines turns traits unique records keeping unstarted endings aside
 
-local now_ms, now_us = server_time()
+local now_ms = server_time()
 local ended, seen_here = {}, 0
 
 local function cancel(uids, from_list)
@@ -36,8 +36,12 @@ for _, list in ipairs({ suspects, ready[1], ready[2], ready[3], ready[4] }) do
 end
 for _, list in ipairs(redis.call("ZRANGE", aside, 0, -1)) do
     if seen_here < tonumber(limit) then
-        cancel(redis.call("LPOP", key_aside(list), limit - seen_here) or {}, true)
-        took_from_aside(list, now_us)
+        local uids = {}
+        for n, entry in ipairs(first_aside({ list }, limit - seen_here)) do
+            uids[n] = entry[2]
+        end
+        drop_aside(list, #uids)
+        cancel(uids, true)
     end
 end
 for _, zset in ipairs({ due, held }) do

@@ -1,34 +1,69 @@
 -- Aside. What fetch passes over, because its worker has no place for tasks of that name, goes to a list of its own, one
 -- for each priority and name, so that it hides nothing behind it and is passed over once. To all others it is ready, and
--- it goes first, for it came first. `aside` names these lists, by when they were last taken from: so they take turns.
--- Their keys are not in KEYS, for no client knows which there are; they share the slot. Needs keys: aside.
+-- it goes first, for it came first. The entries are "number|uid"; by the numbers, those of all lists have one order.
+-- `aside` names the lists. Their keys are not in KEYS, for no client knows which there are; they share the slot.
+-- Needs keys: aside.
 local function key_aside(list)
     return aside .. ":" .. list
 end
 
--- Those made at the same priority and by us sort by when that was.
+local function parts_of_entry(entry)
+    local number, uid = string.match(entry, "^(-?%d+)|(.*)$")
+    return tonumber(number), uid
+end
+
+-- Those made by us sort by when that was.
 local function is_older(uid, than)
     return string.byte(uid, 1) ~= 61 and string.byte(than, 1) ~= 61 and string.sub(uid, 2, 10) < string.sub(than, 2, 10)
 end
 
-local function put_aside(priority, name, uids, now_us)
+-- Items are { number, uid }.
+local function put_aside(priority, name, items)
     local list = priority .. name
-    local first = redis.call("LINDEX", key_aside(list), 0)
-    if first and is_older(uids[1], first) then
+    local key = key_aside(list)
+    local first = redis.call("LINDEX", key, 0)
+    local first_number, first_uid = parts_of_entry(first or "0|")
+    if first and is_older(items[1][2], first_uid) then
         -- Handed back since: they were in front of those that are here.
-        for n = #uids, 1, -1 do
-            redis.call("LPUSH", key_aside(list), uids[n])
+        for n = #items, 1, -1 do
+            redis.call("LPUSH", key, digits(first_number - #items + n - 1) .. "|" .. items[n][2])
         end
     else
-        redis.call("RPUSH", key_aside(list), unpack(uids))
+        for _, item in ipairs(items) do
+            redis.call("RPUSH", key, digits(item[1]) .. "|" .. item[2])
+        end
     end
-    redis.call("ZADD", aside, "NX", digits(now_us), list)
+    redis.call("ZADD", aside, 0, list)
 end
 
-local function took_from_aside(list, now_us)
+local function comes_before(entry, other)
+    return entry[1] < other[1]
+end
+
+-- The first { number, uid, list } of these lists, in their order, from each no more than so many.
+local function first_aside(lists, most)
+    local entries, last = {}, math.huge
+    for _, list in ipairs(lists) do
+        local here = redis.call("LRANGE", key_aside(list), 0, most - 1)
+        for _, entry in ipairs(here) do
+            local number, uid = parts_of_entry(entry)
+            entries[#entries + 1] = { number, uid, list }
+        end
+        if #here == most then
+            -- What this list has further on may come before the rest of the others.
+            last = math.min(last, entries[#entries][1])
+        end
+    end
+    table.sort(entries, comes_before)
+    while #entries > 0 and entries[#entries][1] > last do
+        entries[#entries] = nil
+    end
+    return entries
+end
+
+local function drop_aside(list, number)
+    redis.call("LTRIM", key_aside(list), number, -1)
     if redis.call("EXISTS", key_aside(list)) == 0 then
         redis.call("ZREM", aside, list)
-    else
-        redis.call("ZADD", aside, digits(now_us), list)
     end
 end
