@@ -82,11 +82,12 @@ async def stop_async(services: Sequence[Service] | None, timeout_s: float) -> No
 def _give_up_deferred(services: Sequence[Service] | None) -> None:
     """Have nobody start later what is to be stopped now."""
     with lock:
-        deferred = dict(state.deferred)
-    wanted = deferred if services is None else with_dependents(services, full_order(deferred), needs)
-    for service in wanted:
-        if service in deferred:
-            deferred[service]()
+        wanted = tuple(state.deferred)
+        if services is not None:
+            wanted = tuple(with_dependents(services, full_order(wanted), needs))
+        given_up = [state.deferred.pop(service) for service in wanted if service in state.deferred]
+    for give_up in given_up:
+        give_up()
 
 
 class _Session:

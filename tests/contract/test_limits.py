@@ -132,6 +132,7 @@ def test_no_more_of_a_key_run_at_once_than_may(
     queue.enqueue_many(TaskRequest("pass", {"who": key}, limit_key=key) for _ in range(20) for key in "abc")
     until(lambda: len(turnstile.order) == 60)
     assert turnstile.most == {"a": 2, "b": 2, "c": 2}
+    until(lambda: queue.get_queue_stats()["tasks_processed"] == 60)
     stats = queue.get_queue_stats()
     assert (stats["pending_tasks"], stats["delayed_tasks"], stats["running_tasks"]) == (0, 0, 0)
 

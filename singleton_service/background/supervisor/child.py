@@ -125,6 +125,11 @@ class Child:
             # It does not listen yet, and holds nothing: until it does, TERM ends it.
             self.signal(signal.SIGTERM)
 
+    def let_begin(self) -> None:
+        """Say that what it has to show has been shown."""
+        with suppress(OSError):  # it is dead
+            self.line.send(written(Order.BEGIN))
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""
         self._process.send_signal(number)

@@ -27,6 +27,7 @@ logger = logging.getLogger("singleton_service.supervisor")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LOOK_S = 0.25
+_BEGIN_WITHIN_S = 5.0
 _CHUNK_BYTES = 4096
 
 
@@ -86,6 +87,8 @@ class Supervised:
         for number in stopping():
             signal.signal(number, on_signal)
         self._say(News.LOADED, shown)
+        # What the parent shows of it stands above what it logs.
+        select.select([self._socket], [], [], _BEGIN_WITHIN_S)
         threading.Thread(target=self._listen, name="supervisor (listener)", daemon=True).start()
         # What came before is put back by nobody: the process is about to end.
         yield
@@ -106,7 +109,8 @@ class Supervised:
                 self._obey(Order.DRAIN, "the supervisor's end")
                 return
             for word, _ in reader.read(data):
-                self._obey(Order(word), f"the order to {word}")
+                if word != Order.BEGIN:
+                    self._obey(Order(word), f"the order to {word}")
 
     def _obey(self, order: Order, why: str) -> None:
         self._orders.append((order, why))

@@ -138,6 +138,7 @@ class Supervisor:
             self._on_loaded(program, child.loaded)
             if self._loaded == {slot.program for slot in self._slots}:
                 notify("READY=1")
+        child.let_begin()
         for slot in self._slots:
             if slot.program == program and slot.child is None and not slot.is_done and not self._stops:
                 slot.start_at = min(slot.start_at, time.monotonic())

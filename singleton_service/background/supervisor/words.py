@@ -17,6 +17,7 @@ def stopping() -> tuple[signal.Signals, ...]:
 class Order(StrEnum):
     """What a parent says."""
 
+    BEGIN = "begin"  # what there is to show of it has been shown
     RETIRE = "retire"  # take no more tasks, end when those that run have ended, however long that takes
     DRAIN = "drain"  # the same, for as long as a stop may take
     LEAVE = "leave"  # hand back what runs, and end

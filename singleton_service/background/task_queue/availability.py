@@ -83,6 +83,7 @@ class LateStart:
         # Shared by all attempts since the last cancel(): a late one must know that it is no longer wanted.
         self._cancelled = threading.Event()
         self._thread: threading.Thread | None = None
+        self._service: type[BaseService] | None = None
 
     def begin(self, service: type[BaseService], make_ready: Callable[[], object], go: Callable[[], object]) -> None:
         """Get ready and go. When the server is away, say so once and go on trying in a thread of its own.
@@ -111,6 +112,7 @@ class LateStart:
                     name=f"{self._what}-late-start",
                     daemon=True,
                 )
+                self._service = service
                 state.deferred[service] = service.shutdown
                 self._thread.start()
             if is_first:
@@ -121,6 +123,8 @@ class LateStart:
     def cancel(self) -> None:
         """Give up waiting. Never blocks for long: an attempt under way comes to nothing by itself."""
         with self._lock:
+            if self._service is not None:
+                state.deferred.pop(self._service, None)
             self._cancelled.set()
             self._cancelled = threading.Event()
             self._thread = None

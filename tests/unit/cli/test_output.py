@@ -8,6 +8,7 @@ import click
 import pytest
 from rich.cells import cell_len
 
+from singleton_service.background.cli import showing
 from singleton_service.background.cli.output import Cell, Column, Table, drawn, plain_lines
 from singleton_service.background.cli.overview import Overview
 from singleton_service.background.cli.problems import printable
@@ -133,7 +134,8 @@ def task(status: TaskStatus = TaskStatus.PENDING, **fields: object) -> Task:
         ),
     ],
 )
-def test_a_note_says_what_is_worth_knowing(shown: Task, note: str) -> None:
+def test_a_note_says_what_is_worth_knowing(monkeypatch: pytest.MonkeyPatch, shown: Task, note: str) -> None:
+    monkeypatch.setattr(showing, "now", lambda: NOW)
     assert note_of(shown) == note
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from singleton_service.background.cli.main import run
+from singleton_service.background.task_queue import TaskQueueService
+from singleton_service.background.task_queue.handlers import HandlerRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +21,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("TASKS_HEALTH_PORT", "TASKS_HEALTH_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
+    # Other tests of this process may have tasks of their own.
+    monkeypatch.setattr(TaskQueueService, "_task_handlers", HandlerRegistry())
     (tmp_path / "bare_pages.py").write_text("def home():\n    return 1\n")
     return tmp_path
 

@@ -31,8 +31,8 @@ signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 open("started", "a").write(f"{os.getpid()}\\n")
 os.write(int(sys.argv[-1]), b'["loaded", "shown"]\\n')
 """
-# Until something is said.
-STAY = "\nos.read(int(sys.argv[-1]), 100)\n"
+# Until something else is said than that it may begin.
+STAY = "\nwhile os.read(int(sys.argv[-1]), 100) == b'[\"begin\", null]\\n':\n    pass\n"
 DEAF = "\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nopen('deaf', 'w')\ntime.sleep(60)\n"
 
 
