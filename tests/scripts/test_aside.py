@@ -9,7 +9,7 @@ import pytest
 from singleton_service.background.task_queue.codec import encode_body
 from singleton_service.background.task_queue.ids import new_uid
 
-from .station import uids
+from .station import LEASE_OVER_MS, uids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,12 +23,8 @@ def _everything_holds(station: Station) -> Iterator[None]:
     station.check()
 
 
-def put(
-    worker: Worker, name: str, number: int = 1, *, priority: int = 1, size: int = 0, later: bool = False
-) -> list[str]:
+def put(worker: Worker, name: str, number: int = 1, *, priority: int = 1, size: int = 0) -> list[str]:
     made = [new_uid(priority) for _ in range(number)]
-    if later:
-        made = [f"{uid[0]}z{uid[2:]}" for uid in made]
     blob = encode_body(name, b'"%b"' % (b"x" * size), priority, None, 3)
     assert worker.say(worker.speak.enqueue([(uid, b"0", blob) for uid in made]))[0] == number
     return made
@@ -87,14 +83,29 @@ def test_what_has_no_room_holds_up_nothing_aside(worker: Worker) -> None:
     assert uids(worker.take(1000)) == first[2:]
 
 
-def test_what_was_handed_back_is_in_front_of_what_came_later(station: Station, worker: Worker) -> None:
-    old = put(worker, "busy", 3)
-    leases = worker.take()
-    new = put(worker, "busy", 2, later=True)
-    assert worker.take(lanes=[(0, ["busy"])]) == []
-    worker.release(*leases)
-    assert worker.take(lanes=[(0, ["busy"])]) == []
-    assert station.check().aside == {"1busy": old + new}
+@pytest.mark.parametrize("how", ["handed back", "its worker was lost", "its fetch was lost"])
+def test_what_comes_back_is_in_front_of_what_is_aside(
+    station: Station, worker: Worker, other: Worker, how: str
+) -> None:
+    first, second = put(worker, "a", 2), put(worker, "b", 2)
+    leases = other.take()
+    put(worker, "unused")
+    later = put(worker, "a", 2)
+    assert len(worker.take(lanes=[(0, "a")])) == 1
+    if how == "handed back":
+        other.release(*leases)
+    elif how == "its fetch was lost":
+        other.reconcile()
+    else:
+        station.advance(LEASE_OVER_MS)
+        worker.beat()
+        other_name = other.name
+        worker.recover(other_name)
+    found = uids(worker.take())
+    assert set(found[:4]) == {*first, *second}
+    assert found[4:] == later
+    if how == "handed back":
+        assert found == first + second + later
 
 
 def test_a_fetch_passes_over_so_many_and_says_that_there_is_more(station: Station, worker: Worker) -> None:

@@ -1,13 +1,13 @@
 -- Hand back the leases that the server counts for a worker and the worker does not hold.
 --
--- keys:    body shelves ready[4] suspects due held running owned attempts errors reasons cancels expiry progress unique unique_of results finished kept counters waiters wake waiting line_of turns settings full
+-- keys:    body shelves ready[4] suspects due held running owned attempts errors reasons cancels expiry progress unique unique_of results finished kept counters waiters wake waiting line_of turns settings full aside
 -- args:    worker result_ttl_ms max_results ended_channel
 -- items:   uid
 -- returns: how many went back to ready
 --
 -- A fetch whose answer was lost leaves such leases. The items are what the worker does hold; it must have no fetch
 -- under way. `owned` is at most what one process holds, so reading it whole is bounded.
--- include: time batch shelves tables tally ready wake limits lines turns room attempts traits unique records keeping unstarted endings orders back
+-- include: time batch shelves tables tally names ready wake limits lines turns room attempts traits unique records keeping unstarted endings orders aside back
 
 local now_ms = server_time()
 local known = {}

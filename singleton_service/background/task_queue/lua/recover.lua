@@ -1,12 +1,12 @@
 -- Hand on the tasks of a worker whose lease has ended, or whose process was seen dead (is_dead, 0 or 1).
 --
--- keys:    body shelves ready[4] suspects due held running owned workers attempts errors reasons cancels expiry progress unique unique_of results finished kept dead counters waiters wake waiting line_of turns settings full
+-- keys:    body shelves ready[4] suspects due held running owned workers attempts errors reasons cancels expiry progress unique unique_of results finished kept dead counters waiters wake waiting line_of turns settings full aside
 -- args:    lost_worker is_dead error result_ttl_ms max_results ended_channel
 -- returns: handed on, buried, left to do (-1: the worker is alive again)
 --
 -- `owned` is the lost worker's; it is only an index, `running` decides. Not started: no crash counted. First crash:
 -- back to the head. Second: a suspect, leased alone. Third: buried. Crashes never use up retries.
--- include: time batch shelves tables tally names ready wake limits lines turns room leases attempts errors burial traits unique closing records keeping unstarted endings orders back
+-- include: time batch shelves tables tally names ready wake limits lines turns room leases attempts errors burial traits unique closing records keeping unstarted endings orders aside back
 
 local BATCH = 500
 

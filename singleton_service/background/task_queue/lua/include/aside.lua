@@ -2,7 +2,7 @@
 -- for each priority and name, so that it hides nothing behind it and is passed over once. To all others it is ready, and
 -- it goes first, for it came first. The entries are "number|uid"; by the numbers, those of all lists have one order.
 -- `aside` names the lists. Their keys are not in KEYS, for no client knows which there are; they share the slot.
--- Needs keys: aside.
+-- Needs keys: aside settings.
 local function key_aside(list)
     return aside .. ":" .. list
 end
@@ -12,27 +12,19 @@ local function parts_of_entry(entry)
     return tonumber(number), uid
 end
 
--- Those made by us sort by when that was.
-local function is_older(uid, than)
-    return string.byte(uid, 1) ~= 61 and string.byte(than, 1) ~= 61 and string.sub(uid, 2, 10) < string.sub(than, 2, 10)
-end
-
 -- Items are { number, uid }.
 local function put_aside(priority, name, items)
     local list = priority .. name
-    local key = key_aside(list)
-    local first = redis.call("LINDEX", key, 0)
-    local first_number, first_uid = parts_of_entry(first or "0|")
-    if first and is_older(items[1][2], first_uid) then
-        -- Handed back since: they were in front of those that are here.
-        for n = #items, 1, -1 do
-            redis.call("LPUSH", key, digits(first_number - #items + n - 1) .. "|" .. items[n][2])
-        end
-    else
-        for _, item in ipairs(items) do
-            redis.call("RPUSH", key, digits(item[1]) .. "|" .. item[2])
-        end
+    for _, item in ipairs(items) do
+        redis.call("RPUSH", key_aside(list), digits(item[1]) .. "|" .. item[2])
     end
+    redis.call("ZADD", aside, 0, list)
+end
+
+-- In front of all that is aside.
+local function put_aside_first(priority, name, uid)
+    local list = priority .. name
+    redis.call("LPUSH", key_aside(list), redis.call("HINCRBY", settings, "aside_front", -1) .. "|" .. uid)
     redis.call("ZADD", aside, 0, list)
 end
 

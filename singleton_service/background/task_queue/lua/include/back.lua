@@ -1,5 +1,6 @@
 -- Back to the head of the list a task belongs to, or to its place in line, unless it was cancelled while it ran.
--- Needs keys: ready[4] suspects waiting line_of; include: ready attempts orders.
+-- Where others of its priority are aside, it goes in front of those, for they go before what is ready.
+-- Needs keys: ready[4] suspects waiting line_of aside; include: names ready attempts orders aside.
 local function put_back(uid, now_ms)
     if was_cancelled(uid, now_ms) then
         return
@@ -10,5 +11,11 @@ local function put_back(uid, now_ms)
         return
     end
     local _, crashes = history(uid)
-    redis.call("LPUSH", crashes >= SUSPECT_AFTER and suspects or ready[priority_of(uid) + 1], uid)
+    if crashes >= SUSPECT_AFTER then
+        redis.call("LPUSH", suspects, uid)
+    elseif redis.call("EXISTS", aside) == 1 then
+        put_aside_first(priority_of(uid), name_of(blob_of(uid) or ""), uid)
+    else
+        redis.call("LPUSH", ready[priority_of(uid) + 1], uid)
+    end
 end
