@@ -13,6 +13,7 @@ import pytest
 from singleton_service.background.config import Settings
 from singleton_service.background.engine import open_engine
 from singleton_service.background.task_queue import QueueUnavailableError, TaskQueueService
+from singleton_service.background.task_queue import link as link_module
 from singleton_service.background.task_queue.client import QueueClient
 from singleton_service.background.task_queue.pulse import Pulse
 from singleton_service.background.worker import WorkerService
@@ -51,6 +52,17 @@ def forget(line: Proxy, until: Any) -> None:
     connections = len(line._lines)
     line.forget()
     until(lambda: line.bites["forgotten"] >= connections)
+
+
+def test_a_server_that_does_not_greet_is_given_up_by_who_would_sleep_on_its_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(link_module, "_GREETING_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = client_of(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        with pytest.raises(QueueUnavailableError):
+            client.new_link(NEVER_S).send(b"BLPOP", b"wake", 30)
+        client.close()
 
 
 def test_a_half_open_connection_is_given_up_and_the_next_call_finds_a_good_one(

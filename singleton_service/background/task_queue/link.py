@@ -49,6 +49,8 @@ _NEWER_PROTOCOL = re.compile(r"NEWPROTOCOL (\d+) .*\{(.*)\}")
 _GONE = (RedisConnectionError, RedisTimeoutError, EngineError, OSError)
 
 _LOOK_EVERY_S = 0.1
+# What a server may take to greet a new connection.
+_GREETING_S = 5.0
 _PATIENCE_GROWS_BY = 4
 
 
@@ -184,7 +186,10 @@ class Link:
         # Always by connect(): that is where an embedded server that died is brought back.
         if not self._is_open:
             generation = 0 if self._pulse is None else self._pulse.generation
+            # Whoever sleeps on an answer for long is to hear soon that there is nobody to give one.
+            self._connection.socket_timeout = min(self._read_timeout_s, _GREETING_S)
             self._connection.connect()
+            self._socket().settimeout(self._read_timeout_s)
             self._generation = generation
             self._is_open = True
             self.openings += 1
