@@ -59,7 +59,7 @@ def test_a_server_that_does_not_greet_is_given_up_by_who_would_sleep_on_its_answ
 ) -> None:
     monkeypatch.setattr(link_module, "_GREETING_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        client = client_of(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        client = client_of(f"redis://127.0.0.1:{silent.getsockname()[1]}/1")
         with pytest.raises(QueueUnavailableError):
             client.new_link(NEVER_S).send(b"BLPOP", b"wake", 30)
         client.close()
