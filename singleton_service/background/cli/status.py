@@ -140,7 +140,7 @@ def _server() -> str:
 def _headline(overview: Overview, server: str) -> str:
     minute = overview.last_minute
     return (
-        f"{overview.at.astimezone():%H:%M:%S}  {server}\nlast minute: {minute['enqueued']:,} enqueued, "
+        f"{overview.at.astimezone():%H:%M:%S}  {server}\nlast whole minute: {minute['enqueued']:,} enqueued, "
         f"{minute['completed']:,} completed, {minute['failed']:,} failed, {minute['retried']:,} retried"
     )
 
