@@ -205,7 +205,7 @@ local function take(list, limit, priority)
             if lane and lane.room <= 0 and priority then
                 passed, passed_bytes = passed + 1, passed_bytes + #blob
                 to_go_aside[called] = to_go_aside[called] or {}
-                table.insert(to_go_aside[called], { number_aside + passed, uid })
+                table.insert(to_go_aside[called], digits(number_aside + passed) .. "|" .. uid)
             else
                 consider(uid, blob, lane)
             end
@@ -213,8 +213,8 @@ local function take(list, limit, priority)
         if lanes[1] then
             redis.call("LTRIM", list, seen_here, -1)
         end
-        for called, items in pairs(to_go_aside) do
-            put_aside(priority, called, items)
+        for called, entries in pairs(to_go_aside) do
+            put_aside(priority, called, entries)
         end
     end
 end

@@ -12,12 +12,9 @@ local function parts_of_entry(entry)
     return tonumber(number), uid
 end
 
--- Items are { number, uid }.
-local function put_aside(priority, name, items)
+local function put_aside(priority, name, entries)
     local list = priority .. name
-    for _, item in ipairs(items) do
-        redis.call("RPUSH", key_aside(list), digits(item[1]) .. "|" .. item[2])
-    end
+    redis.call("RPUSH", key_aside(list), unpack(entries))
     redis.call("ZADD", aside, 0, list)
 end
 
