@@ -108,7 +108,7 @@ class LateStart:
                 is_first = not any(other._is_waiting for other in self._all)
                 self._thread = threading.Thread(
                     target=self._keep_trying,
-                    args=(service, make_ready, go, cancelled),
+                    args=(make_ready, go, cancelled),
                     name=f"{self._what}-late-start",
                     daemon=True,
                 )
@@ -123,11 +123,14 @@ class LateStart:
     def cancel(self) -> None:
         """Give up waiting. Never blocks for long: an attempt under way comes to nothing by itself."""
         with self._lock:
-            if self._service is not None:
-                state.deferred.pop(self._service, None)
+            self._forget_deferral()
             self._cancelled.set()
             self._cancelled = threading.Event()
             self._thread = None
+
+    def _forget_deferral(self) -> None:
+        if self._service is not None:
+            state.deferred.pop(self._service, None)
 
     @property
     def _is_waiting(self) -> bool:
@@ -141,11 +144,7 @@ class LateStart:
                 go()
 
     def _keep_trying(
-        self,
-        service: type[BaseService],
-        make_ready: Callable[[], object],
-        go: Callable[[], object],
-        cancelled: threading.Event,
+        self, make_ready: Callable[[], object], go: Callable[[], object], cancelled: threading.Event
     ) -> None:
         failures = 0
         while not cancelled.wait(backoff_s(failures)):
@@ -158,6 +157,6 @@ class LateStart:
                 logger.exception("the %s can't be started", self._what)
                 return
             if not cancelled.is_set():
-                state.deferred.pop(service, None)
+                self._forget_deferral()
                 logger.info("The task queue's server is there: started the %s.", self._what)
             return
