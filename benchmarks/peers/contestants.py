@@ -86,8 +86,4 @@ def chosen(peers: list[str]) -> list[Contestant]:
     """
     if unknown := set(peers) - {*PEERS, "ours"}:
         raise UnknownPeerError(f"no peer {', '.join(sorted(unknown))}; there are: {' '.join(PEERS)}")
-    return [
-        one
-        for one in CONTESTANTS
-        if (one.is_ours and "BENCHX" not in __import__("os").environ) or not peers or one.peer in peers
-    ]
+    return [one for one in CONTESTANTS if one.is_ours or not peers or one.peer in peers]
