@@ -119,7 +119,7 @@ MUTANTS = (
     Mutant(
         "a recovery asks whose the task is",
         f"{_QUEUE}/lua/recover.lua",
-        'if lease and string.match(lease, "^%d+|(.*)$") == lost_worker then',
+        'if lease and string.match(lease, "^%d+|(.*)$") == ARGV.lost_worker then',
         "if lease then",
         "tests/scripts/test_lost_workers.py::test_the_index_of_a_lost_worker_is_not_believed",
         "running says whose it is",
@@ -186,7 +186,7 @@ MUTANTS = (
     Mutant(
         "an ending frees only its own unique key",
         f"{_QUEUE}/lua/include/unique.lua",
-        'if redis.call("HGET", unique, key) == uid then',
+        'if redis.call("HGET", KEYS.unique, key) == uid then',
         "if true then",
         "tests/scripts/test_operations.py::test_replace_takes_the_place_of_what_waits_and_of_nothing_else",
         "unique",
@@ -202,7 +202,7 @@ MUTANTS = (
     Mutant(
         "a worker that was seen dead is given no rest of its lease",
         f"{_QUEUE}/lua/recover.lua",
-        'if is_dead ~= "1" and ends_ms',
+        'if ARGV.is_dead ~= "1" and ends_ms',
         "if ends_ms",
         "tests/system/test_supervisor.py::test_tasks_of_a_killed_child_run_again_at_once_and_another_takes_its_place",
         "TimeoutError",
@@ -218,7 +218,7 @@ MUTANTS = (
     Mutant(
         "an end that is said again is recognised",
         f"{_QUEUE}/lua/include/repeats.lua",
-        'if again ~= "1" then',
+        'if ARGV.again ~= "1" then',
         "if true then",
         "acknowledge_answers_lost",
         "ends that counted were called refused",
@@ -226,7 +226,7 @@ MUTANTS = (
     Mutant(
         "no more of a limit key run than may",
         f"{_QUEUE}/lua/include/turns.lua",
-        'return most == 0 or tonumber(redis.call("HGET", turns, "n" .. key) or "0") < most',
+        'return most == 0 or tonumber(redis.call("HGET", KEYS.turns, "n" .. key) or "0") < most',
         "return true",
         "limits_under_kills",
         "tasks of a key ran at once where",
@@ -234,8 +234,8 @@ MUTANTS = (
     Mutant(
         "only who holds a task reports on it",
         f"{_QUEUE}/lua/progress.lua",
-        'if redis.call("HGET", running, uid) == ARGV[i + 1] then',
-        'if redis.call("HEXISTS", running, uid) == 1 then',
+        'if redis.call("HGET", KEYS.running, uid) == ARGV[i + 1] then',
+        'if redis.call("HEXISTS", KEYS.running, uid) == 1 then',
         "tests/scripts/test_progress.py::test_only_who_holds_a_task_reports_on_it",
         "assert",
     ),
@@ -258,7 +258,7 @@ MUTANTS = (
     Mutant(
         "who waits no more takes nobody else's mark along",
         f"{_QUEUE}/lua/await.lua",
-        'string.gsub(marks, " [ep]:" .. who, "")',
+        'string.gsub(marks, " [ep]:" .. ARGV.who, "")',
         '""',
         "tests/scripts/test_reading.py::test_a_mark_is_its_makers_and_goes_with_the_last_of_them",
         "assert",

@@ -1,7 +1,10 @@
 """The Lua scripts: loaded from `lua/`, checked against their headers, called by name.
 
-A script's header is the truth about its keys and arguments; the locals of those names, and FIRST_ITEM (the index of
-the first repeated item in ARGV), are written from it in front of the script, so that Python and Lua can't drift.
+A script's header is the truth about its keys and arguments. They are used as KEYS.name and ARGV.name; the header says
+which numbers these are, and which FIRST_ITEM is (the index of the first repeated item in ARGV), so that Python and Lua
+can't drift. Numbers, not locals: every function would have to be given those it uses, with every call of the script.
+
+A line "-- include: names" is replaced by these files. What a script seldom needs, it includes in the branch that does.
 """
 
 from __future__ import annotations
@@ -20,7 +23,9 @@ if TYPE_CHECKING:
 MAX_BATCH = 1000
 PRIORITIES = 4
 
-_HEADER = re.compile(r"^-- (keys|args|items|include): +(.*)$", re.MULTILINE)
+_HEADER = re.compile(r"^-- (keys|args|items): +(.*)$", re.MULTILINE)
+_INCLUDE = re.compile(r"^ *-- include: +(.*)\n", re.MULTILINE)
+_NAMED = re.compile(r"\b(?:KEYS\.ready\[|(?:KEYS|ARGV)\.\w+|FIRST_ITEM\b)")
 _READY = f"ready[{PRIORITIES}]"
 _CLOCK = "local TEST_OFFSET_MS = 0"
 _FOLDER = files(__package__).joinpath("lua")
@@ -133,15 +138,27 @@ def read_script(folder: Traversable, name: str, clock_offset_ms: int | str = 0) 
     header = dict(_HEADER.findall(source))
     declared = header.get("keys", "").split()
     args = tuple(header.get("args", "").split())
-    parts = [_locals(declared, args)]
-    for include in header.get("include", "").split():
-        own = folder.joinpath("include", f"{include}.lua")
-        shared = (own if own.is_file() else _INCLUDES.joinpath(f"{include}.lua")).read_text(encoding="utf-8")
-        parts.append(shared.replace(_CLOCK, f"local TEST_OFFSET_MS = {clock_offset_ms}"))
-    text = "\n".join([*parts, source]).encode()
+
+    def included(line: re.Match[str]) -> str:
+        return "".join(_included(folder, include, clock_offset_ms) for include in line[1].split())
+
+    places = _places(declared, args)
+
+    def numbered(found: re.Match[str]) -> str:
+        if found[0] not in places:
+            raise ValueError(f"{name}.lua uses {found[0]}, which its header does not declare")
+        return places[found[0]]
+
+    text = _NAMED.sub(numbered, _INCLUDE.sub(included, source)).encode()
     # Redis names scripts by SHA-1; nothing is secret here.
     sha = hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()
     return Script(name, text, sha, _expanded(declared), args, tuple(header.get("items", "").split()), clock_offset_ms)
+
+
+def _included(folder: Traversable, name: str, clock_offset_ms: int | str) -> str:
+    own = folder.joinpath("include", f"{name}.lua")
+    text = (own if own.is_file() else _INCLUDES.joinpath(f"{name}.lua")).read_text(encoding="utf-8")
+    return text.replace(_CLOCK, f"local TEST_OFFSET_MS = {clock_offset_ms}")
 
 
 def _expanded(declared: Iterable[str]) -> tuple[str, ...]:
@@ -151,17 +168,15 @@ def _expanded(declared: Iterable[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _locals(declared: Iterable[str], args: tuple[str, ...]) -> str:
-    lines = []
-    index = 1
+def _places(declared: Iterable[str], args: tuple[str, ...]) -> dict[str, str]:
+    """Return what stands for each name in the text that is sent."""
+    places = {"FIRST_ITEM": str(len(args) + 1)}
+    number = 1
     for name in declared:
         if name == _READY:
-            group = ", ".join(f"KEYS[{index + priority}]" for priority in range(PRIORITIES))
-            lines.append(f"local ready = {{ {group} }}")
-            index += PRIORITIES
+            places["KEYS.ready["] = f"KEYS[{number - 1} + "
+            number += PRIORITIES
         else:
-            lines.append(f"local {name} = KEYS[{index}]")
-            index += 1
-    lines += [f"local {name} = ARGV[{number}]" for number, name in enumerate(args, 1)]
-    lines.append(f"local FIRST_ITEM = {len(args) + 1}")
-    return "\n".join(lines)
+            places[f"KEYS.{name}"] = f"KEYS[{number}]"
+            number += 1
+    return places | {f"ARGV.{name}": f"ARGV[{number}]" for number, name in enumerate(args, 1)}

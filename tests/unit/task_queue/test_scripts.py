@@ -6,13 +6,16 @@ import dataclasses
 import hashlib
 import re
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from singleton_service.background.scheduler.scripts import ScheduleKeys, ScheduleScripts, load_schedule_scripts
 from singleton_service.background.task_queue.keys import QueueKeys
-from singleton_service.background.task_queue.scripts import Script, Scripts, load_scripts
+from singleton_service.background.task_queue.scripts import Script, Scripts, load_scripts, read_script
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LUA = files("singleton_service.background.task_queue").joinpath("lua")
 OF_SCHEDULES = files("singleton_service.background.scheduler").joinpath("lua")
@@ -30,9 +33,8 @@ def text_of(script: Script) -> str:
 
 
 def code_of(script: Script) -> str:
-    """Return the text without comments and without the locals that the loader wrote."""
-    _, _, code = text_of(script).partition("local FIRST_ITEM =")
-    return "\n".join(line.partition("--")[0] for line in code.splitlines()[1:])
+    """Return the text without comments."""
+    return "\n".join(line.partition("--")[0] for line in text_of(script).splitlines())
 
 
 @pytest.mark.parametrize(("folder", "scripts"), [(LUA, QUEUE_SCRIPTS), (OF_SCHEDULES, SCHEDULE_SCRIPTS)])
@@ -43,9 +45,8 @@ def test_every_file_is_a_script_and_every_script_a_file(folder: Any, scripts: li
 
 
 def test_every_include_is_included() -> None:
-    included = set(
-        re.findall(r"\w+", " ".join(re.findall(r"^-- include: (.*)$", "\n".join(map(text_of, SCRIPTS)), re.MULTILINE)))
-    )
+    sources = [entry.read_text() for folder in (LUA, OF_SCHEDULES) for entry in folder.iterdir() if entry.is_file()]
+    included = set(" ".join(re.findall(r"^ *-- include: (.*)$", "\n".join(sources), re.MULTILINE)).split())
     there = [entry.name for folder in (LUA, OF_SCHEDULES) for entry in folder.joinpath("include").iterdir()]
     assert included == {name.removesuffix(".lua") for name in there}
     assert len(there) == len(set(there)), "no name means two things"
@@ -53,9 +54,13 @@ def test_every_include_is_included() -> None:
 
 @each_script
 def test_what_a_header_declares_the_script_uses(script: Script) -> None:
-    declared = {"ready" if name.startswith("ready:") else name for name in script.keys} | set(script.args)
-    used = set(re.findall(r"\w+", code_of(script)))
-    assert declared - used == set()
+    code = code_of(script)
+    for number, name in enumerate(script.keys, 1):
+        # One of the ready lists is found by its number from the place before them.
+        group = number - int(name[-1]) - 1 if name.startswith("ready:") else None
+        assert f"KEYS[{number}]" in code or f"KEYS[{group} + " in code, name
+    for number, name in enumerate(script.args, 1):
+        assert f"ARGV[{number}]" in code, name
 
 
 @each_script
@@ -66,8 +71,7 @@ def test_what_a_script_uses_its_header_declares(script: Script) -> None:
     known |= {"if", "then", "else", "elseif", "end", "for", "in", "do", "while", "not", "and", "or"}
     known |= {"return", "nil", "true", "false", "break", "repeat", "until"}
     code = re.sub(r'\[\[.*?\]\]|"[^"\n]*"', '""', code_of(script))
-    header = text_of(script).partition("local FIRST_ITEM =")[0] + "local FIRST_ITEM = 1\n"
-    for names in re.findall(r"local (?!function)([\w, ]+)", header + code):
+    for names in re.findall(r"local (?!function)([\w, ]+)", code):
         known |= set(re.findall(r"\w+", names))
     for name, parameters in re.findall(r"local function (\w+)\(([^)]*)\)", code):
         known |= {name, *re.findall(r"\w+", parameters)}
@@ -76,6 +80,21 @@ def test_what_a_script_uses_its_header_declares(script: Script) -> None:
     fields = set(re.findall(r"[.](\w+)", code))
     used = set(re.findall(r"\b[A-Za-z_]\w*", code))
     assert used - known - fields == set()
+
+
+def test_a_name_that_the_header_does_not_declare_is_refused_by_name(tmp_path: Path) -> None:
+    tmp_path.joinpath("peek.lua").write_text("-- keys: body\nreturn redis.call('HGET', KEYS.boddy, ARGV[FIRST_ITEM])\n")
+    with pytest.raises(ValueError, match=r"peek.lua uses KEYS.boddy, which its header does not declare"):
+        read_script(tmp_path, "peek")
+
+
+def test_an_include_comes_where_its_line_stands(tmp_path: Path) -> None:
+    tmp_path.joinpath("include").mkdir()
+    tmp_path.joinpath("include/cold.lua").write_text("local cold = KEYS.body\n")
+    source = "-- keys: body\n-- args: id\nif ARGV.id then\n    -- include: cold\n    return ARGV[FIRST_ITEM]\nend\n"
+    tmp_path.joinpath("peek.lua").write_text(source)
+    expected = "-- keys: body\n-- args: id\nif ARGV[1] then\nlocal cold = KEYS[1]\n    return ARGV[2]\nend\n"
+    assert read_script(tmp_path, "peek").text.decode() == expected
 
 
 @each_script
@@ -140,7 +159,8 @@ def test_only_a_test_has_a_clock_of_its_own() -> None:
 def test_ready_is_a_list_of_keys_lowest_priority_first() -> None:
     fetch = load_scripts().fetch
     assert fetch.keys[2:6] == ("ready:0", "ready:1", "ready:2", "ready:3")
-    assert "local ready = { KEYS[3], KEYS[4], KEYS[5], KEYS[6] }\nlocal suspects = KEYS[7]" in text_of(fetch)
+    assert "redis.call(command, KEYS[2 + priority + 1], uid)" in text_of(fetch)
+    assert 'redis.call("EXISTS", KEYS[7], KEYS[2 + 1], KEYS[2 + 2], KEYS[2 + 3], KEYS[2 + 4])' in text_of(fetch)
 
 
 def test_keys_are_spelled_with_the_queue_in_braces() -> None:

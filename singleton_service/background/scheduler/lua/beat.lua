@@ -11,18 +11,18 @@
 local MOST_AT_ONCE = 20
 
 local now_ms, now_us = server_time()
-local known_until = redis.call("ZSCORE", declarers, process)
+local known_until = redis.call("ZSCORE", KEYS.declarers, ARGV.process)
 local is_known = known_until and tonumber(known_until) > now_ms
 local over = {}
 if is_known then
-    redis.call("ZADD", declarers, digits(now_ms + lease_ms), process)
-    over = redis.call("ZRANGE", declarers, "-inf", digits(now_ms), "BYSCORE", "LIMIT", 0, MOST_AT_ONCE)
+    redis.call("ZADD", KEYS.declarers, digits(now_ms + ARGV.lease_ms), ARGV.process)
+    over = redis.call("ZRANGE", KEYS.declarers, "-inf", digits(now_ms), "BYSCORE", "LIMIT", 0, MOST_AT_ONCE)
 end
 for _, gone in ipairs(over) do
-    local ids = ids_in(redis.call("HGET", declarations, gone))
-    redis.call("ZREM", declarers, gone)
-    redis.call("HDEL", declarations, gone)
+    local ids = ids_in(redis.call("HGET", KEYS.declarations, gone))
+    redis.call("ZREM", KEYS.declarers, gone)
+    redis.call("HDEL", KEYS.declarations, gone)
     let_go(ids, gone, now_ms)
 end
 tell()
-return { digits(now_us), tonumber(redis.call("HGET", facts, "revision") or 0), is_known and 1 or 0 }
+return { digits(now_us), tonumber(redis.call("HGET", KEYS.facts, "revision") or 0), is_known and 1 or 0 }

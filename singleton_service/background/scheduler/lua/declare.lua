@@ -9,19 +9,19 @@
 -- include: speaks time states definitions declarations
 
 local now_ms = server_time()
-redis.call("ZADD", declarers, digits(now_ms + lease_ms), process)
+redis.call("ZADD", KEYS.declarers, digits(now_ms + ARGV.lease_ms), ARGV.process)
 local answer, ids, is_declared, gone = {}, {}, {}, {}
 for i = FIRST_ITEM, #ARGV, 3 do
-    answer[#answer + 1] = put(ARGV[i], ARGV[i + 1], ARGV[i + 2], process, now_ms) and 1 or 0
+    answer[#answer + 1] = put(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV.process, now_ms) and 1 or 0
     ids[#ids + 1] = ARGV[i]
     is_declared[ARGV[i]] = true
 end
-for _, id in ipairs(ids_in(redis.call("HGET", declarations, process))) do
+for _, id in ipairs(ids_in(redis.call("HGET", KEYS.declarations, ARGV.process))) do
     if not is_declared[id] then
         gone[#gone + 1] = id
     end
 end
-redis.call("HSET", declarations, process, table.concat(ids, "\n"))
-let_go(gone, process, now_ms)
+redis.call("HSET", KEYS.declarations, ARGV.process, table.concat(ids, "\n"))
+let_go(gone, ARGV.process, now_ms)
 tell()
 return answer

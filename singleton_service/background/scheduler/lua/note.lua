@@ -5,9 +5,9 @@
 -- returns: 1, or 0 when there is no such schedule
 -- include: speaks time histories
 
-if redis.call("HEXISTS", states, id) == 0 then
+if redis.call("HEXISTS", KEYS.states, ARGV.id) == 0 then
     return 0
 end
 local now_ms = server_time()
-note(id, line, now_ms)
+note(ARGV.id, ARGV.line, now_ms)
 return 1

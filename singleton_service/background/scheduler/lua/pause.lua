@@ -7,19 +7,19 @@
 -- next_ms: "pause", else its next instant, "" when there is none: what went by while it was paused is not missed.
 -- include: speaks time states
 
-local state = state_of(id)
+local state = state_of(ARGV.id)
 if not state or is(state, "r") then
     return "unknown"
-elseif state.revision ~= revision then
+elseif state.revision ~= ARGV.revision then
     return "changed"
-elseif is(state, "p") == (next_ms == "pause") then
+elseif is(state, "p") == (ARGV.next_ms == "pause") then
     return "same"
 end
-mark(state, "p", next_ms == "pause")
-if next_ms ~= "pause" then
-    state.next_ms = next_ms
+mark(state, "p", ARGV.next_ms == "pause")
+if ARGV.next_ms ~= "pause" then
+    state.next_ms = ARGV.next_ms
 end
-renew(id, state)
-keep(id, state)
+renew(ARGV.id, state)
+keep(ARGV.id, state)
 tell()
 return "done"

@@ -9,16 +9,17 @@
 
 local LONGEST = 1024 * 1024
 
-local floor = tonumber(redis.call("HGET", facts, "floor") or 0)
-local answer = { (since == "0" or tonumber(since) >= floor) and 1 or 0 }
+local floor = tonumber(redis.call("HGET", KEYS.facts, "floor") or 0)
+local answer = { (ARGV.since == "0" or tonumber(ARGV.since) >= floor) and 1 or 0 }
 local length = 0
-local page = redis.call("ZRANGE", changes, "(" .. since, "+inf", "BYSCORE", "LIMIT", 0, limit, "WITHSCORES")
+local after = "(" .. ARGV.since
+local page = redis.call("ZRANGE", KEYS.changes, after, "+inf", "BYSCORE", "LIMIT", 0, ARGV.limit, "WITHSCORES")
 for n = 1, #page, 2 do
     local id = page[n]
-    local blob = redis.call("HGET", definitions, id) or ""
+    local blob = redis.call("HGET", KEYS.definitions, id) or ""
     answer[#answer + 1] = id
     answer[#answer + 1] = tonumber(page[n + 1])
-    answer[#answer + 1] = redis.call("HGET", states, id) or ""
+    answer[#answer + 1] = redis.call("HGET", KEYS.states, id) or ""
     answer[#answer + 1] = blob
     length = length + #blob
     if length > LONGEST then

@@ -15,16 +15,16 @@ for i = FIRST_ITEM, #ARGV do
     local id = ARGV[i]
     local state = state_of(id)
     if state then
-        redis.call("HDEL", states, id)
-        redis.call("HDEL", definitions, id)
-        redis.call("HDEL", histories, id)
-        redis.call("ZREM", instants, id)
+        redis.call("HDEL", KEYS.states, id)
+        redis.call("HDEL", KEYS.definitions, id)
+        redis.call("HDEL", KEYS.histories, id)
+        redis.call("ZREM", KEYS.instants, id)
         renew(id, state)
-        redis.call("ZADD", removed, state.revision, id)
-        if redis.call("ZCARD", removed) > REMEMBERED then
-            local oldest, revision = unpack(redis.call("ZPOPMIN", removed))
-            redis.call("ZREM", changes, oldest)
-            redis.call("HSET", facts, "floor", digits(tonumber(revision)))
+        redis.call("ZADD", KEYS.removed, state.revision, id)
+        if redis.call("ZCARD", KEYS.removed) > REMEMBERED then
+            local oldest, revision = unpack(redis.call("ZPOPMIN", KEYS.removed))
+            redis.call("ZREM", KEYS.changes, oldest)
+            redis.call("HSET", KEYS.facts, "floor", digits(tonumber(revision)))
         end
     end
     answer[#answer + 1] = state and 1 or 0

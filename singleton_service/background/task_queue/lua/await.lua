@@ -17,15 +17,15 @@ local now_ms = server_time()
 
 -- Marks are " e:" or " p:" and who, one after the other.
 local function mark(uid, wanted)
-    local marks = redis.call("HGET", waiters, uid) or ""
-    local mine = wanted ~= "n" and " " .. wanted .. ":" .. who or ""
+    local marks = redis.call("HGET", KEYS.waiters, uid) or ""
+    local mine = wanted ~= "n" and " " .. wanted .. ":" .. ARGV.who or ""
     if mine ~= "" and string.find(marks, mine, 1, true) then
         return
     end
-    local all = string.gsub(marks, " [ep]:" .. who, "") .. mine
-    redis.call("HDEL", waiters, uid)
+    local all = string.gsub(marks, " [ep]:" .. ARGV.who, "") .. mine
+    redis.call("HDEL", KEYS.waiters, uid)
     if all ~= "" then
-        redis.call("HSET", waiters, uid, string.sub(all, -MARK_LENGTH * MOST_MARKS))
+        redis.call("HSET", KEYS.waiters, uid, string.sub(all, -MARK_LENGTH * MOST_MARKS))
     end
 end
 
@@ -37,8 +37,8 @@ for i = FIRST_ITEM, #ARGV, 2 do
         mark(uid, wanted)
         verdict[#verdict + 1] = "n"
     elseif not blob then
-        verdict[#verdict + 1] = redis.call("HEXISTS", results, uid) == 1 and "e" or "u"
-    elseif redis.call("ZSCORE", dead, uid) or has_expired(uid, blob, now_ms) then
+        verdict[#verdict + 1] = redis.call("HEXISTS", KEYS.results, uid) == 1 and "e" or "u"
+    elseif redis.call("ZSCORE", KEYS.dead, uid) or has_expired(uid, blob, now_ms) then
         verdict[#verdict + 1] = "e"
     else
         mark(uid, wanted)

@@ -17,12 +17,12 @@ local ENOUGH_BYTES = 4 * 1024 * 1024
 -- SCAN of a hash brings the values with it, and they may be large: few at a time, more while they are small.
 local FIRST_STEP, LARGEST_STEP, SMALL_BYTES = 4, 64, 256 * 1024
 local SOURCES = {
-    ["body"] = { "HSCAN", body, shelves },
-    ["running"] = { "HSCAN", running },
-    ["attempts"] = { "HSCAN", attempts },
-    ["results"] = { "HSCAN", results },
-    ["dead"] = { "ZSCAN", dead },
-    ["expiry"] = { "ZSCAN", expiry },
+    ["body"] = { "HSCAN", KEYS.body, KEYS.shelves },
+    ["running"] = { "HSCAN", KEYS.running },
+    ["attempts"] = { "HSCAN", KEYS.attempts },
+    ["results"] = { "HSCAN", KEYS.results },
+    ["dead"] = { "ZSCAN", KEYS.dead },
+    ["expiry"] = { "ZSCAN", KEYS.expiry },
 }
 local STATUS = {
     ["c"] = "completed",
@@ -50,16 +50,16 @@ local function is_marked(blob)
         return false
     end
     local called, payload_begins = string.match(blob, "^...%d+|([^\n]*)\n()")
-    if name ~= "" and called ~= name then
+    if ARGV.name ~= "" and called ~= ARGV.name then
         return false
     end
-    local has_extras = tag ~= "" and string.find(blob, "\n", payload_begins, true)
+    local has_extras = ARGV.tag ~= "" and string.find(blob, "\n", payload_begins, true)
     for _, word in ipairs(has_extras and extras_of(blob).g or {}) do
-        if word == tag then
+        if word == ARGV.tag then
             return true
         end
     end
-    return tag == ""
+    return ARGV.tag == ""
 end
 
 local function is_wanted(task)
@@ -71,13 +71,13 @@ local function is_wanted(task)
         state, blob = parts_of(blob)
     end
     local said = STATUS[state] or (string.match(task[4], "^[1-9]") and "retrying" or "pending")
-    return (status == "" or said == status) and (name == "" and tag == "" or is_marked(blob))
+    return (ARGV.status == "" or said == ARGV.status) and (ARGV.name == "" and ARGV.tag == "" or is_marked(blob))
 end
 
 local found, number, looked, bytes, twice = {}, 0, 0, 0, {}
 
 local function is_full()
-    return number >= tonumber(limit) or looked >= tonumber(most) or bytes >= ENOUGH_BYTES
+    return number >= tonumber(ARGV.limit) or looked >= tonumber(ARGV.most) or bytes >= ENOUGH_BYTES
 end
 
 -- Look at these until the page is full, and return how many that were.
@@ -101,7 +101,7 @@ local function look_at(uids)
     return #uids
 end
 
-local command, key, others = unpack(SOURCES[source])
+local command, key, others = unpack(SOURCES[ARGV.source])
 
 -- Where a position is, "cursor" in the first table or "shelf/cursor" in another: the key, the cursor, how it begins.
 local function place_of(position)
@@ -123,7 +123,7 @@ local function next_table(prefix)
 end
 
 local step = FIRST_STEP
-local position, threshold, left = scan, after, {}
+local position, threshold, left = ARGV.scan, ARGV.after, {}
 for i = FIRST_ITEM, #ARGV do
     left[#left + 1] = ARGV[i]
 end
@@ -131,7 +131,7 @@ left = { unpack(left, look_at(left) + 1) }
 
 while position ~= "end" and #left == 0 and not is_full() do
     local at_key, cursor, prefix = place_of(position)
-    local answer = redis.call(command, at_key, cursor, "COUNT", math.min(step, limit - number))
+    local answer = redis.call(command, at_key, cursor, "COUNT", math.min(step, ARGV.limit - number))
     local is_last = answer[1] == "0"
     local uids, further, brought = {}, is_last and next_table(prefix) or prefix .. answer[1], 0
     for n = 1, #answer[2], 2 do

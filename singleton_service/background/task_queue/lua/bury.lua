@@ -12,9 +12,9 @@
 local now_ms = server_time()
 local mine, answer, uids = give_up(FIRST_ITEM, 3)
 answer = or_settled_before(answer, 3, function(i)
-    local past = redis.call("HGET", attempts, ARGV[i]) or ""
-    local said = redis.call("HGET", errors, ARGV[i]) or ""
-    return redis.call("ZSCORE", dead, ARGV[i])
+    local past = redis.call("HGET", KEYS.attempts, ARGV[i]) or ""
+    local said = redis.call("HGET", KEYS.errors, ARGV[i]) or ""
+    return redis.call("ZSCORE", KEYS.dead, ARGV[i])
         and string.sub(said, -#ARGV[i + 2]) == ARGV[i + 2]
         and string.match(past, "|(%d+)$") == fence_of(ARGV[i + 1])
 end)
@@ -26,7 +26,7 @@ for _, i in ipairs(mine) do
     bury_task(uid, now_ms, ARGV[i + 2])
 end
 if #mine > 0 then
-    redis.call("HDEL", reasons, unpack(uids))
+    redis.call("HDEL", KEYS.reasons, unpack(uids))
     local keys = end_turns(uids)
     close(uids)
     let_in(keys, now_ms)

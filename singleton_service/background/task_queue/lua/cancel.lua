@@ -11,10 +11,10 @@ local verdict, ended = {}, {}
 for i = FIRST_ITEM, #ARGV do
     local uid = ARGV[i]
     local blob = blob_of(uid)
-    if not blob or redis.call("ZSCORE", dead, uid) or has_expired(uid, blob, now_ms) then
+    if not blob or redis.call("ZSCORE", KEYS.dead, uid) or has_expired(uid, blob, now_ms) then
         verdict[#verdict + 1] = "0"
-    elseif redis.call("HEXISTS", running, uid) == 1 then
-        redis.call("HSET", cancels, uid, "1")
+    elseif redis.call("HEXISTS", KEYS.running, uid) == 1 then
+        redis.call("HSET", KEYS.cancels, uid, "1")
         verdict[#verdict + 1] = "2"
     else
         end_unstarted(uid, blob, "x", now_ms)

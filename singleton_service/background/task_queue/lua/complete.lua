@@ -13,7 +13,7 @@ local now_ms = server_time()
 local mine, answer, uids = give_up(FIRST_ITEM, 3)
 
 answer = or_settled_before(answer, 3, function(i)
-    local done = redis.call("HGET", results, ARGV[i])
+    local done = redis.call("HGET", KEYS.results, ARGV[i])
     return done and string.sub(done, 1, 1) == "c" and settled_by(done) == tonumber(fence_of(ARGV[i + 1]))
 end)
 
@@ -22,7 +22,7 @@ if #mine > 0 then
     local keys = end_turns(uids)
     drop_blobs(uids)
     -- Sparse: most tasks never failed and were never held.
-    local has_past = redis.call("EXISTS", attempts, errors, reasons) > 0
+    local has_past = redis.call("EXISTS", KEYS.attempts, KEYS.errors, KEYS.reasons) > 0
     -- Those of one fetch have much in common, and so have those of one name: worked out once.
     local leases, ended, names = {}, {}, {}
     local first_line, of_name, longest_ms = nil, nil, 0
@@ -39,8 +39,8 @@ if #mine > 0 then
         end
         local past, head = "", lease.head
         if has_past then
-            past = redis.call("HGET", errors, uid) or ""
-            local retries = string.match(redis.call("HGET", attempts, uid) or "0", "^%d+")
+            past = redis.call("HGET", KEYS.errors, uid) or ""
+            local retries = string.match(redis.call("HGET", KEYS.attempts, uid) or "0", "^%d+")
             head = head_of("c", retries, lease.fence, now_ms, lease.number, past)
         end
         ended[n] = { uid, record_of(head, ARGV[i + 2], past, blob), blob }
@@ -53,9 +53,9 @@ if #mine > 0 then
         of_name[1], of_name[2] = of_name[1] + 1, of_name[2] + lease.ms
     end
     if has_past then
-        redis.call("HDEL", attempts, unpack(uids))
-        redis.call("HDEL", errors, unpack(uids))
-        redis.call("HDEL", reasons, unpack(uids))
+        redis.call("HDEL", KEYS.attempts, unpack(uids))
+        redis.call("HDEL", KEYS.errors, unpack(uids))
+        redis.call("HDEL", KEYS.reasons, unpack(uids))
     end
     keep(ended, now_ms)
     close(uids)

@@ -10,13 +10,13 @@
 local verdict = {}
 for i = FIRST_ITEM, #ARGV do
     local uid = ARGV[i]
-    local was_there = redis.call("HDEL", results, uid) == 1
-    redis.call("ZREM", kept, uid)
-    if redis.call("ZREM", dead, uid) == 1 then
+    local was_there = redis.call("HDEL", KEYS.results, uid) == 1
+    redis.call("ZREM", KEYS.kept, uid)
+    if redis.call("ZREM", KEYS.dead, uid) == 1 then
         was_there = true
         drop_blobs({ uid })
-        redis.call("HDEL", attempts, uid)
-        redis.call("HDEL", errors, uid)
+        redis.call("HDEL", KEYS.attempts, uid)
+        redis.call("HDEL", KEYS.errors, uid)
     end
     verdict[#verdict + 1] = was_there and "1" or "0"
 end

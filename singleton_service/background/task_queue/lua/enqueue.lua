@@ -15,7 +15,7 @@
 -- Invariant: a uid in ready or due has a body. The first write is the HSET, so a full server refuses cleanly.
 -- include: time batch shelves tables tally version ready wake limits lines turns traits expired unique records keeping unstarted endings
 
-local number = redis.call("HGET", settings, "protocol")
+local number = redis.call("HGET", KEYS.settings, "protocol")
 if is_newer(number) then
     return refuse(number)
 end
@@ -32,23 +32,23 @@ for first = FIRST_ITEM, known and #ARGV or 0, PAGE do
         uids[#uids + 1] = ARGV[i]
     end
     local blobs = blobs_of(uids)
-    for n, found in ipairs(redis.call("HMGET", results, unpack(uids))) do
+    for n, found in ipairs(redis.call("HMGET", KEYS.results, unpack(uids))) do
         known[uids[n]] = blobs[n] or found
     end
 end
 
 local function is_known(uid, named)
-    if named and redis.call("ZSCORE", seen, uid) then
+    if named and redis.call("ZSCORE", KEYS.seen, uid) then
         return true
     elseif known then
         return known[uid]
     end
-    return blob_of(uid) or redis.call("HEXISTS", results, uid) == 1
+    return blob_of(uid) or redis.call("HEXISTS", KEYS.results, uid) == 1
 end
 
 -- Who has the key, unless that task has expired or may be replaced.
 local function holder_of(key, mode)
-    local uid = redis.call("HGET", unique, key)
+    local uid = redis.call("HGET", KEYS.unique, key)
     local blob = uid and blob_of(uid)
     if not blob then
         return nil
@@ -57,7 +57,7 @@ local function holder_of(key, mode)
         local _, successor = first_in_line("u" .. key)
         return successor, uid, "e"
     end
-    local is_waiting = redis.call("HEXISTS", running, uid) == 0 and not redis.call("ZSCORE", held, uid)
+    local is_waiting = redis.call("HEXISTS", KEYS.running, uid) == 0 and not redis.call("ZSCORE", KEYS.held, uid)
     if mode == "replace" and is_waiting then
         return nil, uid, "x"
     end
@@ -67,13 +67,13 @@ end
 -- What came, or came back to life, and has neither ended nor started.
 local function unstarted()
     local enqueued, revived, completed, failed, cancelled, expired = unpack(
-        redis.call("HMGET", counters, "enqueued", "revived", "completed", "failed", "cancelled", "expired")
+        redis.call("HMGET", KEYS.counters, "enqueued", "revived", "completed", "failed", "cancelled", "expired")
     )
     return (enqueued or 0) + (revived or 0) - (completed or 0) - (failed or 0) - (cancelled or 0) - (expired or 0)
-        - redis.call("HLEN", running)
+        - redis.call("HLEN", KEYS.running)
 end
 
-local room = max_backlog ~= "0" and max_backlog - unstarted()
+local room = ARGV.max_backlog ~= "0" and ARGV.max_backlog - unstarted()
 
 local uids, blobs, fresh, twice, named_ids = {}, {}, {}, {}, {}
 local answer, keys_taken, over, expiries, key_awaited, limit_key_of = { 0, 0 }, {}, {}, {}, {}, {}
@@ -107,7 +107,7 @@ for i = FIRST_ITEM, #ARGV, 3 do
         is_not_new(i, holder)
     elseif wanted and room and room < 1 and not gone then
         is_not_new(i, "")
-        answer[2] = max_backlog - room
+        answer[2] = ARGV.max_backlog - room
     elseif wanted then
         if gone then
             over[#over + 1] = { gone, state }
@@ -141,16 +141,16 @@ put_blobs(uids, blobs)
 
 -- First the keys, then the ends of those that had them: so nobody who waits in line has the key in between.
 for key, uid in pairs(keys_taken) do
-    redis.call("HSET", unique, key, uid)
-    redis.call("HSET", unique_of, uid, key)
+    redis.call("HSET", KEYS.unique, key, uid)
+    redis.call("HSET", KEYS.unique_of, uid, key)
 end
 for _, ended in ipairs(over) do
     end_unstarted(ended[1], blob_of(ended[1]), ended[2], now_ms)
     tell_waiters({ ended[1] })
 end
-in_chunks("ZADD", expiry, expiries)
+in_chunks("ZADD", KEYS.expiry, expiries)
 
-local earliest = redis.call("ZRANGE", due, 0, 0, "WITHSCORES")[2]
+local earliest = redis.call("ZRANGE", KEYS.due, 0, 0, "WITHSCORES")[2]
 local lists, later, somebody_is_needed = { [0] = {}, {}, {}, {} }, {}, false
 local in_line, places, limit_keys = {}, {}, {}
 
@@ -197,16 +197,16 @@ for n, i in ipairs(fresh) do
     end
 end
 for priority = 0, 3 do
-    in_chunks("RPUSH", ready[priority + 1], lists[priority])
+    in_chunks("RPUSH", KEYS.ready[priority + 1], lists[priority])
 end
-in_chunks("ZADD", due, later)
-in_chunks("HSET", line_of, places)
-in_chunks("ZADD", waiting, in_line)
+in_chunks("ZADD", KEYS.due, later)
+in_chunks("HSET", KEYS.line_of, places)
+in_chunks("ZADD", KEYS.waiting, in_line)
 let_in(limit_keys, now_ms)
 if #named_ids > 0 then
-    in_chunks("ZADD", seen, named_ids)
-    local old = redis.call("ZRANGE", seen, "-inf", digits(now_ms - seen_for_ms), "BYSCORE", "LIMIT", 0, 100)
-    in_chunks("ZREM", seen, old)
+    in_chunks("ZADD", KEYS.seen, named_ids)
+    local old = redis.call("ZRANGE", KEYS.seen, "-inf", digits(now_ms - ARGV.seen_for_ms), "BYSCORE", "LIMIT", 0, 100)
+    in_chunks("ZREM", KEYS.seen, old)
 end
 tally("enqueued", #fresh, now_ms)
 if somebody_is_needed then

@@ -21,21 +21,21 @@ local ENOUGH_BYTES, FIRST_PORTION, LARGEST_PORTION = 4 * 1024 * 1024, 4, 64
 local MOST_ASIDE = 1000
 
 local last_fence, paused, limits, next_start_us, key_limits, number, number_aside = unpack(
-    redis.call("HMGET", settings, "fence", "paused", "limits", "next_start", "key_limits", "protocol", "aside")
+    redis.call("HMGET", KEYS.settings, "fence", "paused", "limits", "next_start", "key_limits", "protocol", "aside")
 )
 number_aside = tonumber(number_aside or "0")
 if is_newer(number) then
     return refuse(number)
 end
-redis.call("DEL", wake, full)
+redis.call("DEL", KEYS.wake, KEYS.full)
 local now_ms, now_us = server_time()
 
 local function make_ready(uid, priority, command)
     local _, crashes = history(uid)
     if crashes >= SUSPECT_AFTER then
-        redis.call("RPUSH", suspects, uid)
+        redis.call("RPUSH", KEYS.suspects, uid)
     else
-        redis.call(command, ready[priority + 1], uid)
+        redis.call(command, KEYS.ready[priority + 1], uid)
     end
 end
 
@@ -52,26 +52,26 @@ local function promote(zset, command)
     if #uids == 0 then
         return
     end
-    local places = redis.call("EXISTS", line_of) == 1 and redis.call("HMGET", line_of, unpack(uids)) or {}
+    local places = redis.call("EXISTS", KEYS.line_of) == 1 and redis.call("HMGET", KEYS.line_of, unpack(uids)) or {}
     in_chunks("ZREM", zset, uids)
     for n, uid in ipairs(uids) do
         local key, front = turn_of(places[n])
         if not key then
             make_ready(uid, priority_of(uid), command)
-        elseif redis.call("HGET", turns, front) == uid then
+        elseif redis.call("HGET", KEYS.turns, front) == uid then
             make_ready(uid, tonumber(string.sub(front, 1, 1)), "RPUSH")
         else
-            redis.call("ZADD", waiting, 0, places[n])
+            redis.call("ZADD", KEYS.waiting, 0, places[n])
             bring_forward(key)
         end
     end
 end
 
 -- Held tasks have waited already: back to the head.
-promote(held, "LPUSH")
-promote(due, "RPUSH")
+promote(KEYS.held, "LPUSH")
+promote(KEYS.due, "RPUSH")
 
-local wanted = paused and 0 or tonumber(max_count)
+local wanted = paused and 0 or tonumber(ARGV.max_count)
 if limits and wanted > 0 then
     wanted = math.min(wanted, (room_in(limits, next_start_us, now_us)))
 end
@@ -94,39 +94,39 @@ local function is_elsewhere(uid)
     local twice = taken[uid]
     taken[uid] = true
     return twice
-        or redis.call("HEXISTS", running, uid) == 1
-        or redis.call("ZSCORE", due, uid)
-        or redis.call("ZSCORE", held, uid)
+        or redis.call("HEXISTS", KEYS.running, uid) == 1
+        or redis.call("ZSCORE", KEYS.due, uid)
+        or redis.call("ZSCORE", KEYS.held, uid)
 end
 
 -- Whether a task has its turn now. False: it goes on waiting; nil: this is not its place.
 local function has_its_turn(uid, place)
     local key, front = turn_of(place)
-    if not key or redis.call("HGET", turns, front) ~= uid then
+    if not key or redis.call("HGET", KEYS.turns, front) ~= uid then
         return nil
     end
     if not key_has_room(key) then
-        redis.call("HDEL", turns, front)
-        redis.call("ZADD", waiting, 0, place)
+        redis.call("HDEL", KEYS.turns, front)
+        redis.call("ZADD", KEYS.waiting, 0, place)
         return false
     end
     local _, every_us, early_us = parts_of(key_limits)
     if every_us > 0 then
-        local on_time_us = tonumber(redis.call("ZSCORE", pace, key) or "0")
+        local on_time_us = tonumber(redis.call("ZSCORE", KEYS.pace, key) or "0")
         local number, wait_us = allowed_by_pace(every_us, early_us, on_time_us, now_us)
         if number == 0 then
             -- It stays in front, and is due when its key may start another.
-            redis.call("ZADD", due, digits(math.ceil((now_us + wait_us) / 1000)), uid)
+            redis.call("ZADD", KEYS.due, digits(math.ceil((now_us + wait_us) / 1000)), uid)
             return false
         end
         local next_us = math.max(on_time_us, now_us) + every_us
-        redis.call("ZADD", pace, digits(next_us), key)
+        redis.call("ZADD", KEYS.pace, digits(next_us), key)
         -- Paces of keys that start no more are forgotten: two with each start, all when none starts.
-        in_chunks("ZREM", pace, redis.call("ZRANGE", pace, "-inf", digits(now_us), "BYSCORE", "LIMIT", 0, 2))
-        redis.call("PEXPIRE", pace, digits(math.ceil((next_us - now_us) / 1000) + PACE_KEPT_MS))
+        in_chunks("ZREM", KEYS.pace, redis.call("ZRANGE", KEYS.pace, "-inf", digits(now_us), "BYSCORE", "LIMIT", 0, 2))
+        redis.call("PEXPIRE", KEYS.pace, digits(math.ceil((next_us - now_us) / 1000) + PACE_KEPT_MS))
     end
-    redis.call("HDEL", turns, front)
-    redis.call("HINCRBY", turns, "n" .. key, 1)
+    redis.call("HDEL", KEYS.turns, front)
+    redis.call("HINCRBY", KEYS.turns, "n" .. key, 1)
     bring_forward(key)
     return true
 end
@@ -141,7 +141,7 @@ local function can_start(uid, blob)
         tell_waiters({ uid })
         return nil
     end
-    local place = redis.call("HGET", line_of, uid)
+    local place = redis.call("HGET", KEYS.line_of, uid)
     if place then
         return has_its_turn(uid, place)
     end
@@ -163,7 +163,7 @@ local function consider(uid, blob, lane)
         its_turn = can_start(uid, blob)
     end
     if not blob or its_turn == nil then
-        redis.call("HINCRBY", counters, "tombstones", -1)
+        redis.call("HINCRBY", KEYS.counters, "tombstones", -1)
     elseif its_turn then
         uids[#uids + 1] = uid
         blobs[#blobs + 1] = blob
@@ -221,7 +221,7 @@ end
 
 local function lists_with_room(priority)
     local lists = {}
-    for _, list in ipairs(redis.call("ZRANGE", aside, 0, -1)) do
+    for _, list in ipairs(redis.call("ZRANGE", KEYS.aside, 0, -1)) do
         local lane = lane_of[string.sub(list, 2)]
         if string.byte(list, 1) == 48 + priority and (not lane or lane.room > 0) then
             lists[#lists + 1] = list
@@ -264,22 +264,22 @@ local function take_aside(limit, priority)
     end
 end
 
-if wanted > 0 and take_suspect == "1" then
-    take(suspects, 1)
+if wanted > 0 and ARGV.take_suspect == "1" then
+    take(KEYS.suspects, 1)
 end
 if #uids == 0 and wanted > 0 then
     for priority = 3, 0, -1 do
-        if redis.call("EXISTS", aside) == 1 then
+        if redis.call("EXISTS", KEYS.aside) == 1 then
             take_aside(wanted, priority)
         end
-        take(ready[priority + 1], wanted, priority)
+        take(KEYS.ready[priority + 1], wanted, priority)
     end
 end
 
 if passed > 0 then
-    redis.call("HSET", settings, "aside", digits(number_aside + passed))
+    redis.call("HSET", KEYS.settings, "aside", digits(number_aside + passed))
 end
-redis.call("ZADD", workers, digits(now_ms + lease_ms), worker)
+redis.call("ZADD", KEYS.workers, digits(now_ms + ARGV.lease_ms), ARGV.worker)
 
 local function put(hash, fields)
     local are_many = #uids >= MANY
@@ -295,18 +295,18 @@ end
 local fence = digits(math.max(tonumber(last_fence or "0") + 1, now_us))
 local leases, index = {}, {}
 for n, uid in ipairs(uids) do
-    leases[2 * n - 1], leases[2 * n] = uid, fence .. "|" .. worker
-    index[2 * n - 1], index[2 * n] = uid, n <= tonumber(start_count) and "1" or "0"
+    leases[2 * n - 1], leases[2 * n] = uid, fence .. "|" .. ARGV.worker
+    index[2 * n - 1], index[2 * n] = uid, n <= tonumber(ARGV.start_count) and "1" or "0"
 end
 if #uids > 0 then
-    redis.call("HSET", settings, "fence", fence)
-    put(running, leases)
-    put(owned, index)
+    redis.call("HSET", KEYS.settings, "fence", fence)
+    put(KEYS.running, leases)
+    put(KEYS.owned, index)
     if limits then
         local _, every_us = parts_of(limits)
         if every_us > 0 then
             next_start_us = math.max(tonumber(next_start_us or "0"), now_us) + #uids * every_us
-            redis.call("HSET", settings, "next_start", digits(next_start_us))
+            redis.call("HSET", KEYS.settings, "next_start", digits(next_start_us))
         end
     end
 end
@@ -315,7 +315,7 @@ end
 -- those who have none would wake each other for ever.
 local is_ready = is_any_ready()
 local left, is_for_others = { has_passed_enough() and is_ready and "1" or "0" }, passed > 0
-for _, list in ipairs(redis.call("ZRANGE", aside, 0, -1)) do
+for _, list in ipairs(redis.call("ZRANGE", KEYS.aside, 0, -1)) do
     local lane = lane_of[string.sub(list, 2)]
     is_for_others = is_for_others or not lane or lane.room > 0
     if lane then
@@ -340,8 +340,8 @@ if #uids == 0 then
     return { "0", next_ms, left }
 end
 
-local past = redis.call("HMGET", attempts, unpack(uids))
-raise("running_most", redis.call("HLEN", running), now_ms)
+local past = redis.call("HMGET", KEYS.attempts, unpack(uids))
+raise("running_most", redis.call("HLEN", KEYS.running), now_ms)
 -- One of them tells how long they waited, unless it was meant to: by a delay, a retry, or a caller's own id.
 if not past[1] and not starts_later(blobs[1]) and string.byte(uids[1], 1) ~= EQUALS then
     local waited_ms = math.max(0, now_ms - made_ms(uids[1]))

@@ -13,16 +13,16 @@
 local SWEPT, TOLD = 100, 100
 
 local now_ms, now_us = server_time()
-redis.call("ZREM", workers, worker)
-redis.call("ZADD", workers, digits(now_ms + lease_ms), worker)
+redis.call("ZREM", KEYS.workers, ARGV.worker)
+redis.call("ZADD", KEYS.workers, digits(now_ms + ARGV.lease_ms), ARGV.worker)
 
-for _, uid in ipairs(redis.call("ZRANGE", expiry, "-inf", digits(now_ms), "BYSCORE", "LIMIT", 0, SWEPT)) do
+for _, uid in ipairs(redis.call("ZRANGE", KEYS.expiry, "-inf", digits(now_ms), "BYSCORE", "LIMIT", 0, SWEPT)) do
     local blob = blob_of(uid)
     if blob and has_expired(uid, blob, now_ms) then
         end_unstarted(uid, blob, "e", now_ms)
         tell_waiters({ uid })
     else
-        redis.call("ZREM", expiry, uid)
+        redis.call("ZREM", KEYS.expiry, uid)
     end
 end
 
@@ -31,10 +31,10 @@ forget(SWEPT, now_ms)
 forget_failed(SWEPT, now_ms)
 
 local next_ms = -1
-local paused, limits, next_start_us = unpack(redis.call("HMGET", settings, "paused", "limits", "next_start"))
+local paused, limits, next_start_us = unpack(redis.call("HMGET", KEYS.settings, "paused", "limits", "next_start"))
 if not paused then
     next_ms = ms_until_due(now_ms)
-    if is_any_ready() or redis.call("EXISTS", aside) == 1 then
+    if is_any_ready() or redis.call("EXISTS", KEYS.aside) == 1 then
         next_ms = sooner(next_ms, ms_until_start(limits, next_start_us, now_us))
     end
 end
@@ -43,13 +43,13 @@ if next_ms == 0 then
 end
 
 local orders = {}
-if redis.call("EXISTS", cancels) == 1 then
+if redis.call("EXISTS", KEYS.cancels) == 1 then
     -- At random, so that where there are more, each has its turn.
-    for _, uid in ipairs(redis.call("HRANDFIELD", cancels, TOLD)) do
-        if string.match(redis.call("HGET", running, uid) or "", "^%d+|(.*)$") == worker then
+    for _, uid in ipairs(redis.call("HRANDFIELD", KEYS.cancels, TOLD)) do
+        if string.match(redis.call("HGET", KEYS.running, uid) or "", "^%d+|(.*)$") == ARGV.worker then
             orders[#orders + 1] = uid
         end
     end
 end
-local lost = redis.call("ZRANGE", workers, "-inf", "(" .. digits(now_ms), "BYSCORE", "LIMIT", 0, 10)
-return { redis.call("HLEN", owned), next_ms, lost, orders }
+local lost = redis.call("ZRANGE", KEYS.workers, "-inf", "(" .. digits(now_ms), "BYSCORE", "LIMIT", 0, 10)
+return { redis.call("HLEN", KEYS.owned), next_ms, lost, orders }

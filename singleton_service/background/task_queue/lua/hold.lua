@@ -22,23 +22,23 @@ end
 for _, i in ipairs(mine) do
     local uid = ARGV[i]
     local since_ms, looks = now_ms, 0
-    local earlier = redis.call("HGET", reasons, uid)
+    local earlier = redis.call("HGET", KEYS.reasons, uid)
     if earlier then
         local since, count = string.match(earlier, "^(%d+)|(%d+)|")
         since_ms, looks = tonumber(since), tonumber(count)
     end
-    local left_ms = ARGV[i + 3] == "" and LONGEST_MS or since_ms + limit_ms - now_ms
+    local left_ms = ARGV[i + 3] == "" and LONGEST_MS or since_ms + ARGV.limit_ms - now_ms
     if left_ms <= 0 then
         local retries, crashes = history(uid)
         remember(uid, retries, crashes, fence_of(ARGV[i + 1]))
         bury_task(uid, now_ms, ARGV[i + 3])
-        redis.call("HDEL", reasons, uid)
+        redis.call("HDEL", KEYS.reasons, uid)
         failed[#failed + 1] = uid
         verdict[(i - FIRST_ITEM) / 4 + 1] = "2"
     elseif not was_cancelled(uid, now_ms) then
         local wait_ms = math.min(LONGEST_MS, 1000 * 2 ^ math.min(looks, 10), left_ms)
-        redis.call("HSET", reasons, uid, digits(since_ms) .. "|" .. (looks + 1) .. "|" .. ARGV[i + 2])
-        redis.call("ZADD", held, digits(now_ms + wait_ms), uid)
+        redis.call("HSET", KEYS.reasons, uid, digits(since_ms) .. "|" .. (looks + 1) .. "|" .. ARGV[i + 2])
+        redis.call("ZADD", KEYS.held, digits(now_ms + wait_ms), uid)
     end
 end
 if #mine > 0 then

@@ -4,10 +4,10 @@
 -- args:    worker
 -- returns: number of tasks it leaves behind
 
-local left = redis.call("HLEN", owned)
+local left = redis.call("HLEN", KEYS.owned)
 -- The delete first, so a full server lets go, too.
-redis.call("ZREM", workers, worker)
+redis.call("ZREM", KEYS.workers, ARGV.worker)
 if left > 0 then
-    redis.call("ZADD", workers, 0, worker)
+    redis.call("ZADD", KEYS.workers, 0, ARGV.worker)
 end
 return left

@@ -12,24 +12,25 @@
 local LOT = 100
 
 local now_ms = server_time()
+local cursor = ARGV.cursor
 if cursor == "new" then
-    if limits == (redis.call("HGET", settings, "key_limits") or "0|0|0") then
+    if ARGV.limits == (redis.call("HGET", KEYS.settings, "key_limits") or "0|0|0") then
         return ""
     end
-    redis.call("HDEL", settings, "key_limits")
-    if limits ~= "0|0|0" then
-        redis.call("HSET", settings, "key_limits", limits)
+    redis.call("HDEL", KEYS.settings, "key_limits")
+    if ARGV.limits ~= "0|0|0" then
+        redis.call("HSET", KEYS.settings, "key_limits", ARGV.limits)
     end
     cursor = "pace"
 end
 
 if cursor == "pace" then
-    local paced = redis.call("ZPOPMIN", pace, LOT)
+    local paced = redis.call("ZPOPMIN", KEYS.pace, LOT)
     for n = 1, #paced, 2 do
         for priority = 0, 3 do
-            local uid = redis.call("HGET", turns, priority .. paced[n])
-            if uid and redis.call("ZSCORE", due, uid) then
-                redis.call("ZADD", due, digits(now_ms), uid)
+            local uid = redis.call("HGET", KEYS.turns, priority .. paced[n])
+            if uid and redis.call("ZSCORE", KEYS.due, uid) then
+                redis.call("ZADD", KEYS.due, digits(now_ms), uid)
                 wake_one()
             end
         end
@@ -39,7 +40,7 @@ end
 
 for _ = 1, LOT do
     -- The next line after the one that was looked at last.
-    local member = redis.call("ZRANGE", waiting, "[" .. cursor .. "\v", "(m", "BYLEX", "LIMIT", 0, 1)[1]
+    local member = redis.call("ZRANGE", KEYS.waiting, "[" .. cursor .. "\v", "(m", "BYLEX", "LIMIT", 0, 1)[1]
     if not member then
         return ""
     end

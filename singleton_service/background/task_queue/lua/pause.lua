@@ -5,9 +5,9 @@
 -- returns: 1 when that changed something
 -- include: wake
 
-if paused == "1" then
-    return redis.call("HSETNX", settings, "paused", "1")
+if ARGV.paused == "1" then
+    return redis.call("HSETNX", KEYS.settings, "paused", "1")
 end
-local changed = redis.call("HDEL", settings, "paused")
+local changed = redis.call("HDEL", KEYS.settings, "paused")
 wake_one()
 return changed

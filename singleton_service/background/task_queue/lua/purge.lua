@@ -18,36 +18,36 @@ local function cancel(uids, from_list)
         end
         if from_list then
             -- Taken out whole, so it leaves no tombstone; or it was one.
-            redis.call("HINCRBY", counters, "tombstones", -1)
+            redis.call("HINCRBY", KEYS.counters, "tombstones", -1)
         end
     end
 end
 
 -- Those in line first, so that what they wait for is handed to nobody.
-local in_line = redis.call("ZRANGE", waiting, 0, limit - 1)
+local in_line = redis.call("ZRANGE", KEYS.waiting, 0, ARGV.limit - 1)
 for n, member in ipairs(in_line) do
     in_line[n] = string.match(member, "[^\n]*$")
 end
 cancel(in_line, false)
-for _, list in ipairs({ suspects, ready[1], ready[2], ready[3], ready[4] }) do
-    if seen_here < tonumber(limit) then
-        cancel(redis.call("LPOP", list, limit - seen_here) or {}, true)
+for _, list in ipairs({ KEYS.suspects, KEYS.ready[1], KEYS.ready[2], KEYS.ready[3], KEYS.ready[4] }) do
+    if seen_here < tonumber(ARGV.limit) then
+        cancel(redis.call("LPOP", list, ARGV.limit - seen_here) or {}, true)
     end
 end
-for _, list in ipairs(redis.call("ZRANGE", aside, 0, -1)) do
-    if seen_here < tonumber(limit) then
+for _, list in ipairs(redis.call("ZRANGE", KEYS.aside, 0, -1)) do
+    if seen_here < tonumber(ARGV.limit) then
         local uids = {}
-        for n, entry in ipairs(first_aside({ list }, limit - seen_here)) do
+        for n, entry in ipairs(first_aside({ list }, ARGV.limit - seen_here)) do
             uids[n] = entry[2]
         end
         drop_aside(list, #uids)
         cancel(uids, true)
     end
 end
-for _, zset in ipairs({ due, held }) do
-    if seen_here < tonumber(limit) then
-        cancel(redis.call("ZRANGE", zset, 0, limit - seen_here - 1), false)
+for _, zset in ipairs({ KEYS.due, KEYS.held }) do
+    if seen_here < tonumber(ARGV.limit) then
+        cancel(redis.call("ZRANGE", zset, 0, ARGV.limit - seen_here - 1), false)
     end
 end
 tell_waiters(ended)
-return { #ended, seen_here >= tonumber(limit) and 1 or 0 }
+return { #ended, seen_here >= tonumber(ARGV.limit) and 1 or 0 }

@@ -15,17 +15,17 @@ for i = FIRST_ITEM, #ARGV do
     known[ARGV[i]] = true
 end
 local returned = 0
-for _, uid in ipairs(redis.call("HKEYS", owned)) do
+for _, uid in ipairs(redis.call("HKEYS", KEYS.owned)) do
     if not known[uid] then
-        local lease = redis.call("HGET", running, uid)
-        if lease and string.match(lease, "^%d+|(.*)$") == worker then
-            redis.call("HDEL", running, uid)
+        local lease = redis.call("HGET", KEYS.running, uid)
+        if lease and string.match(lease, "^%d+|(.*)$") == ARGV.worker then
+            redis.call("HDEL", KEYS.running, uid)
             local keys = end_turns({ uid })
             put_back(uid, now_ms)
             let_in(keys, now_ms)
             returned = returned + 1
         end
-        redis.call("HDEL", owned, uid)
+        redis.call("HDEL", KEYS.owned, uid)
     end
 end
 if returned > 0 then

@@ -11,22 +11,22 @@
 local BATCH = 500
 
 local now_ms = server_time()
-local ends_ms = redis.call("ZSCORE", workers, lost_worker)
-if is_dead ~= "1" and ends_ms and tonumber(ends_ms) >= now_ms then
+local ends_ms = redis.call("ZSCORE", KEYS.workers, ARGV.lost_worker)
+if ARGV.is_dead ~= "1" and ends_ms and tonumber(ends_ms) >= now_ms then
     return { 0, 0, -1 }
 end
 
 local handed_on, buried, keys, seen_here = 0, {}, {}, 0
 -- One page at a time: what it names is deleted below, so the next call finds the rest. Not by HSCAN: a scan from 0
 -- walks again through what has been emptied, and of a large hash it comes back with nothing, for ever.
-local page = redis.call("HRANDFIELD", owned, BATCH, "WITHVALUES")
+local page = redis.call("HRANDFIELD", KEYS.owned, BATCH, "WITHVALUES")
 for n = #page - 1, 1, -2 do
     local uid, started = page[n], page[n + 1] == "1"
     seen_here = seen_here + 1
-    local lease = redis.call("HGET", running, uid)
-    if lease and string.match(lease, "^%d+|(.*)$") == lost_worker then
+    local lease = redis.call("HGET", KEYS.running, uid)
+    if lease and string.match(lease, "^%d+|(.*)$") == ARGV.lost_worker then
         local retries, crashes = history(uid)
-        redis.call("HDEL", running, uid)
+        redis.call("HDEL", KEYS.running, uid)
         for _, key in ipairs(end_turns({ uid })) do
             keys[#keys + 1] = key
         end
@@ -35,23 +35,23 @@ for n = #page - 1, 1, -2 do
             remember(uid, retries, crashes, fence_of(lease))
         end
         if crashes >= BURIED_AFTER then
-            bury_task(uid, now_ms, error)
-            redis.call("HDEL", reasons, uid)
+            bury_task(uid, now_ms, ARGV.error)
+            redis.call("HDEL", KEYS.reasons, uid)
             buried[#buried + 1] = uid
         else
             put_back(uid, now_ms)
             handed_on = handed_on + 1
         end
     end
-    redis.call("HDEL", owned, uid)
+    redis.call("HDEL", KEYS.owned, uid)
 end
 
-local left = redis.call("HLEN", owned)
+local left = redis.call("HLEN", KEYS.owned)
 if left == 0 then
-    redis.call("ZREM", workers, lost_worker)
+    redis.call("ZREM", KEYS.workers, ARGV.lost_worker)
 end
 if handed_on > 0 then
-    redis.call("HINCRBY", counters, "recovered", handed_on)
+    redis.call("HINCRBY", KEYS.counters, "recovered", handed_on)
 end
 if handed_on > 0 or #buried > 0 then
     -- For what was handed on, and for what the buried ones have made room for.

@@ -13,7 +13,7 @@ local now_ms = server_time()
 local mine, answer, uids = give_up(FIRST_ITEM, 5)
 local keys = end_turns(uids or {})
 answer = or_settled_before(answer, 5, function(i)
-    local past = redis.call("HGET", attempts, ARGV[i])
+    local past = redis.call("HGET", KEYS.attempts, ARGV[i])
     local retries, fence = string.match(past or "", "^(%d+)|%d+|(%d+)$")
     return retries == ARGV[i + 3] and fence == fence_of(ARGV[i + 1])
 end)
@@ -24,12 +24,12 @@ for _, i in ipairs(mine) do
     remember(uid, ARGV[i + 3], crashes, fence_of(ARGV[i + 1]))
     append_error(uid, ARGV[i + 4])
     if not was_cancelled(uid, now_ms) then
-        redis.call("ZADD", due, digits(now_ms + ARGV[i + 2]), uid)
+        redis.call("ZADD", KEYS.due, digits(now_ms + ARGV[i + 2]), uid)
     end
 end
 if #mine > 0 then
     -- Whoever let it run knew it: should it be held again, its time begins anew.
-    redis.call("HDEL", reasons, unpack(uids))
+    redis.call("HDEL", KEYS.reasons, unpack(uids))
     tally("retried", #mine, now_ms)
     let_in(keys, now_ms)
     wake_one()

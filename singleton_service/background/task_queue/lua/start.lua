@@ -8,9 +8,9 @@
 
 local started = 0
 for i = FIRST_ITEM, #ARGV, 2 do
-    if redis.call("HGET", running, ARGV[i]) == ARGV[i + 1] then
-        redis.call("HDEL", owned, ARGV[i])
-        redis.call("HSET", owned, ARGV[i], "1")
+    if redis.call("HGET", KEYS.running, ARGV[i]) == ARGV[i + 1] then
+        redis.call("HDEL", KEYS.owned, ARGV[i])
+        redis.call("HSET", KEYS.owned, ARGV[i], "1")
         started = started + 1
     end
 end

@@ -6,4 +6,4 @@
 -- include: time batch shelves traits records keeping graves
 
 local now_ms = server_time()
-return { forget(tonumber(limit), now_ms), forget_failed(tonumber(limit), now_ms) }
+return { forget(tonumber(ARGV.limit), now_ms), forget_failed(tonumber(ARGV.limit), now_ms) }

@@ -11,7 +11,7 @@ end
 -- are not those in force, it is to say them again.
 local function let_go(ids, process, now_ms)
     local declared = {}
-    local all = #ids > 0 and redis.call("HGETALL", declarations) or {}
+    local all = #ids > 0 and redis.call("HGETALL", KEYS.declarations) or {}
     for n = 1, #all, 2 do
         for _, id in ipairs(all[n] ~= process and ids_in(all[n + 1]) or {}) do
             declared[id] = true

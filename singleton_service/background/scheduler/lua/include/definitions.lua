@@ -5,7 +5,7 @@ local REMEMBERED_MS = 24 * 3600 * 1000
 -- True when it is new, or another than before. The same one again keeps its instants.
 local function put(id, blob, next_ms, by, now_ms)
     local state = state_of(id)
-    local is_same = state and redis.call("HGET", definitions, id) == blob
+    local is_same = state and redis.call("HGET", KEYS.definitions, id) == blob
     if is_same and is(state, "c") == (by ~= "") and not is(state, "r") then
         if state.by ~= by then
             state.by = by
@@ -22,8 +22,8 @@ local function put(id, blob, next_ms, by, now_ms)
     state.by, state.retired_ms = by, ""
     mark(state, "c", by ~= "")
     mark(state, "r", false)
-    redis.call("HSET", definitions, id, blob)
-    redis.call("ZREM", removed, id)
+    redis.call("HSET", KEYS.definitions, id, blob)
+    redis.call("ZREM", KEYS.removed, id)
     renew(id, state)
     keep(id, state)
     return true

@@ -4,7 +4,7 @@
 local has_changed = false
 
 local function state_of(id)
-    local line = redis.call("HGET", states, id)
+    local line = redis.call("HGET", KEYS.states, id)
     if not line then
         return nil
     end
@@ -30,23 +30,23 @@ end
 
 -- A change that every scheduler must hear of.
 local function renew(id, state)
-    state.revision = digits(redis.call("HINCRBY", facts, "revision", 1))
-    redis.call("ZADD", changes, state.revision, id)
+    state.revision = digits(redis.call("HINCRBY", KEYS.facts, "revision", 1))
+    redis.call("ZADD", KEYS.changes, state.revision, id)
     has_changed = true
 end
 
 local function keep(id, state)
     local line = { state.revision, state.flags, state.next_ms, state.runs, state.missed, state.retired_ms, state.by }
-    redis.call("HSET", states, id, table.concat(line, "|"))
+    redis.call("HSET", KEYS.states, id, table.concat(line, "|"))
     if state.next_ms == "" or is(state, "p") or is(state, "r") then
-        redis.call("ZREM", instants, id)
+        redis.call("ZREM", KEYS.instants, id)
     else
-        redis.call("ZADD", instants, state.next_ms, id)
+        redis.call("ZADD", KEYS.instants, state.next_ms, id)
     end
 end
 
 local function tell()
     if has_changed then
-        redis.call("PUBLISH", changed_channel, redis.call("HGET", facts, "revision"))
+        redis.call("PUBLISH", ARGV.changed_channel, redis.call("HGET", KEYS.facts, "revision"))
     end
 end

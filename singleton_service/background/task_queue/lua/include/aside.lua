@@ -4,7 +4,7 @@
 -- `aside` names the lists. Their keys are not in KEYS, for no client knows which there are; they share the slot.
 -- Needs keys: aside settings.
 local function key_aside(list)
-    return aside .. ":" .. list
+    return KEYS.aside .. ":" .. list
 end
 
 local function parts_of_entry(entry)
@@ -15,14 +15,14 @@ end
 local function put_aside(priority, name, entries)
     local list = priority .. name
     redis.call("RPUSH", key_aside(list), unpack(entries))
-    redis.call("ZADD", aside, 0, list)
+    redis.call("ZADD", KEYS.aside, 0, list)
 end
 
 -- In front of all that is aside.
 local function put_aside_first(priority, name, uid)
     local list = priority .. name
-    redis.call("LPUSH", key_aside(list), redis.call("HINCRBY", settings, "aside_front", -1) .. "|" .. uid)
-    redis.call("ZADD", aside, 0, list)
+    redis.call("LPUSH", key_aside(list), redis.call("HINCRBY", KEYS.settings, "aside_front", -1) .. "|" .. uid)
+    redis.call("ZADD", KEYS.aside, 0, list)
 end
 
 local function comes_before(entry, other)
@@ -53,6 +53,6 @@ end
 local function drop_aside(list, number)
     redis.call("LTRIM", key_aside(list), number, -1)
     if redis.call("EXISTS", key_aside(list)) == 0 then
-        redis.call("ZREM", aside, list)
+        redis.call("ZREM", KEYS.aside, list)
     end
 end

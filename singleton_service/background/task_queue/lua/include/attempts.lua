@@ -2,7 +2,7 @@
 local SUSPECT_AFTER, BURIED_AFTER = 2, 3
 
 local function history(uid)
-    local past = redis.call("HGET", attempts, uid)
+    local past = redis.call("HGET", KEYS.attempts, uid)
     if not past then
         return 0, 0
     end
@@ -11,5 +11,5 @@ local function history(uid)
 end
 
 local function remember(uid, retries, crashes, fence)
-    redis.call("HSET", attempts, uid, retries .. "|" .. crashes .. "|" .. fence)
+    redis.call("HSET", KEYS.attempts, uid, retries .. "|" .. crashes .. "|" .. fence)
 end

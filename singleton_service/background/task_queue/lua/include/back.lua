@@ -5,17 +5,17 @@ local function put_back(uid, now_ms)
     if was_cancelled(uid, now_ms) then
         return
     end
-    local place = redis.call("HGET", line_of, uid)
+    local place = redis.call("HGET", KEYS.line_of, uid)
     if place then
-        redis.call("ZADD", waiting, 0, place)
+        redis.call("ZADD", KEYS.waiting, 0, place)
         return
     end
     local _, crashes = history(uid)
     if crashes >= SUSPECT_AFTER then
-        redis.call("LPUSH", suspects, uid)
-    elseif redis.call("EXISTS", aside) == 1 then
+        redis.call("LPUSH", KEYS.suspects, uid)
+    elseif redis.call("EXISTS", KEYS.aside) == 1 then
         put_aside_first(priority_of(uid), name_of(blob_of(uid) or ""), uid)
     else
-        redis.call("LPUSH", ready[priority_of(uid) + 1], uid)
+        redis.call("LPUSH", KEYS.ready[priority_of(uid) + 1], uid)
     end
 end

@@ -3,16 +3,16 @@
 local REMEMBERED = 1000
 
 local function number_of(worker)
-    local number = redis.call("HGET", crew, worker)
+    local number = redis.call("HGET", KEYS.crew, worker)
     if number then
         return number
     end
-    number = redis.call("HINCRBY", crew, "#", 1)
-    redis.call("HSET", crew, worker, number, "#" .. number, worker)
+    number = redis.call("HINCRBY", KEYS.crew, "#", 1)
+    redis.call("HSET", KEYS.crew, worker, number, "#" .. number, worker)
     local forgotten = "#" .. (number - REMEMBERED)
-    local name = redis.call("HGET", crew, forgotten)
+    local name = redis.call("HGET", KEYS.crew, forgotten)
     if name then
-        redis.call("HDEL", crew, forgotten, name)
+        redis.call("HDEL", KEYS.crew, forgotten, name)
     end
     return digits(number)
 end

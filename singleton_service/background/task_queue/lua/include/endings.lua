@@ -2,12 +2,12 @@
 local MAX_PUBLISHED = 1000
 
 local function tell_waiters(uids)
-    if redis.call("EXISTS", waiters) == 0 then
+    if redis.call("EXISTS", KEYS.waiters) == 0 then
         return
     end
     for n = 1, math.min(#uids, MAX_PUBLISHED) do
-        if redis.call("HDEL", waiters, uids[n]) == 1 then
-            redis.call("PUBLISH", ended_channel, uids[n])
+        if redis.call("HDEL", KEYS.waiters, uids[n]) == 1 then
+            redis.call("PUBLISH", ARGV.ended_channel, uids[n])
         end
     end
 end

@@ -9,9 +9,9 @@ local function append_error(uid, error)
     if #error > LONGEST_ERROR then
         error = string.format(TOO_LONG, #error)
     end
-    local earlier = redis.call("HGET", errors, uid)
+    local earlier = redis.call("HGET", KEYS.errors, uid)
     if not earlier then
-        redis.call("HSET", errors, uid, error)
+        redis.call("HSET", KEYS.errors, uid, error)
         return
     end
     local lines = {}
@@ -26,5 +26,5 @@ local function append_error(uid, error)
     elseif not left_out and #lines > FIRST_KEPT + LATEST_KEPT then
         lines[FIRST_KEPT + 1] = "1"
     end
-    redis.call("HSET", errors, uid, table.concat(lines, "\n"))
+    redis.call("HSET", KEYS.errors, uid, table.concat(lines, "\n"))
 end

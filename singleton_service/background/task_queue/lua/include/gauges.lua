@@ -5,14 +5,14 @@ end
 
 local function raise(kind, value, now_ms)
     local field = kind .. hour_of(now_ms)
-    if value > tonumber(redis.call("HGET", counters, field) or "0") then
-        redis.call("HSET", counters, field, digits(value))
+    if value > tonumber(redis.call("HGET", KEYS.counters, field) or "0") then
+        redis.call("HSET", KEYS.counters, field, digits(value))
     end
 end
 
 local function took(kind, number, ms, longest_ms, now_ms)
     local hour = hour_of(now_ms)
-    redis.call("HINCRBY", counters, kind .. hour, number)
-    redis.call("HINCRBY", counters, kind .. "_ms" .. hour, ms)
+    redis.call("HINCRBY", KEYS.counters, kind .. hour, number)
+    redis.call("HINCRBY", KEYS.counters, kind .. "_ms" .. hour, ms)
     raise(kind .. "_most", longest_ms, now_ms)
 end

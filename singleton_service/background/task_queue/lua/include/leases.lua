@@ -13,7 +13,7 @@ local function give_up(first, width)
     if #uids == 0 then
         return mine, ""
     end
-    local held = redis.call("HMGET", running, unpack(uids))
+    local held = redis.call("HMGET", KEYS.running, unpack(uids))
     local gone = {}
     local twice = {}
     for n, uid in ipairs(uids) do
@@ -28,8 +28,8 @@ local function give_up(first, width)
         end
     end
     if #gone > 0 then
-        redis.call("HDEL", running, unpack(gone))
-        redis.call("HDEL", owned, unpack(gone))
+        redis.call("HDEL", KEYS.running, unpack(gone))
+        redis.call("HDEL", KEYS.owned, unpack(gone))
     end
     return mine, table.concat(answer), gone
 end

@@ -12,7 +12,8 @@ end
 
 -- Rank and uid of the first in a line, and its member; nil when nobody waits there.
 local function first_in_line(line)
-    local member = redis.call("ZRANGE", waiting, "[" .. line .. "\n", "(" .. line .. "\v", "BYLEX", "LIMIT", 0, 1)[1]
+    local from, to = "[" .. line .. "\n", "(" .. line .. "\v"
+    local member = redis.call("ZRANGE", KEYS.waiting, from, to, "BYLEX", "LIMIT", 0, 1)[1]
     if not member then
         return nil
     end

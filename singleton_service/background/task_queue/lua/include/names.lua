@@ -10,12 +10,12 @@ end
 local function tally_name(kind, name, number, now_ms)
     local day = ":d" .. math.floor(now_ms / 86400000)
     local field = kind .. day .. ":" .. name
-    if redis.call("HINCRBY", counters, field, number) ~= number or name == "" then
+    if redis.call("HINCRBY", KEYS.counters, field, number) ~= number or name == "" then
         return
     end
-    if redis.call("HINCRBY", counters, "names" .. day, 1) > MOST_FIELDS then
-        redis.call("HDEL", counters, field)
-        redis.call("HINCRBY", counters, "names" .. day, -1)
-        redis.call("HINCRBY", counters, kind .. day .. ":", number)
+    if redis.call("HINCRBY", KEYS.counters, "names" .. day, 1) > MOST_FIELDS then
+        redis.call("HDEL", KEYS.counters, field)
+        redis.call("HINCRBY", KEYS.counters, "names" .. day, -1)
+        redis.call("HINCRBY", KEYS.counters, kind .. day .. ":", number)
     end
 end

@@ -1,6 +1,6 @@
 -- When an earlier answer may have been lost (again is "1"), count as a yes what had settled an item under this lease.
 local function or_settled_before(answer, width, was_settled)
-    if again ~= "1" then
+    if ARGV.again ~= "1" then
         return answer
     end
     local verdicts = {}

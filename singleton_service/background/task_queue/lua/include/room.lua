@@ -2,17 +2,17 @@
 -- are to be let in once the tasks are in their new places. Needs keys: line_of turns full wake; include: wake turns.
 local function end_turns(uids)
     local keys, seen_here = {}, {}
-    if #uids == 0 or redis.call("EXISTS", line_of, full) == 0 then
+    if #uids == 0 or redis.call("EXISTS", KEYS.line_of, KEYS.full) == 0 then
         return keys
     end
-    if redis.call("DEL", full) == 1 then
+    if redis.call("DEL", KEYS.full) == 1 then
         wake_one()
     end
-    for _, place in ipairs(redis.call("HMGET", line_of, unpack(uids))) do
+    for _, place in ipairs(redis.call("HMGET", KEYS.line_of, unpack(uids))) do
         local key = turn_of(place)
         if key then
-            if redis.call("HINCRBY", turns, "n" .. key, -1) == 0 then
-                redis.call("HDEL", turns, "n" .. key)
+            if redis.call("HINCRBY", KEYS.turns, "n" .. key, -1) == 0 then
+                redis.call("HDEL", KEYS.turns, "n" .. key)
             end
             if not seen_here[key] then
                 seen_here[key] = true

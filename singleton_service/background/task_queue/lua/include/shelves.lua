@@ -15,7 +15,7 @@ local function shelf_of(uid)
 end
 
 local function key_of(shelf)
-    return shelf == "" and body or body .. ":" .. shelf
+    return shelf == "" and KEYS.body or KEYS.body .. ":" .. shelf
 end
 
 -- The shelves of these uids, and of each the positions of its uids among them.
@@ -76,7 +76,7 @@ local function put_blobs(uids, blobs)
     end
     for _, shelf in ipairs(order) do
         if shelf ~= "" then
-            redis.call("ZADD", shelves, 0, shelf)
+            redis.call("ZADD", KEYS.shelves, 0, shelf)
         end
     end
 end
@@ -86,7 +86,7 @@ local function drop_blobs(uids)
     for _, shelf in ipairs(order) do
         in_chunks("HDEL", key_of(shelf), at(uids, positions[shelf]))
         if shelf ~= "" and redis.call("EXISTS", key_of(shelf)) == 0 then
-            redis.call("ZREM", shelves, shelf)
+            redis.call("ZREM", KEYS.shelves, shelf)
         end
     end
 end

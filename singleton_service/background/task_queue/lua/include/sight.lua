@@ -6,7 +6,7 @@ local function room_in(limits, next_us, now_us)
     local most, every_us, early_us = parts_of(limits)
     local number, wait_us = UNBOUNDED, 0
     if most > 0 then
-        number = math.max(0, most - redis.call("HLEN", running))
+        number = math.max(0, most - redis.call("HLEN", KEYS.running))
         if number == 0 then
             return 0, -1
         end
@@ -28,7 +28,7 @@ end
 
 local function ms_until_due(now_ms)
     local next_ms = -1
-    for _, zset in ipairs({ due, held }) do
+    for _, zset in ipairs({ KEYS.due, KEYS.held }) do
         local first = redis.call("ZRANGE", zset, 0, 0, "WITHSCORES")[2]
         if first then
             next_ms = sooner(next_ms, math.max(0, tonumber(first) - now_ms))
@@ -38,7 +38,7 @@ local function ms_until_due(now_ms)
 end
 
 local function is_any_ready()
-    return redis.call("EXISTS", suspects, ready[1], ready[2], ready[3], ready[4]) > 0
+    return redis.call("EXISTS", KEYS.suspects, KEYS.ready[1], KEYS.ready[2], KEYS.ready[3], KEYS.ready[4]) > 0
 end
 
 -- Ms until a task that is ready may start, -1 when another has to end first: then that end is marked as one that wakes
@@ -49,7 +49,7 @@ local function ms_until_start(limits, next_us, now_us)
     end
     local _, wait_ms = room_in(limits, next_us, now_us)
     if wait_ms < 0 then
-        redis.call("SET", full, "1")
+        redis.call("SET", KEYS.full, "1")
     end
     return wait_ms
 end

@@ -8,27 +8,27 @@ local function forget_times(minute)
     local hour, day = math.floor(minute / 60), math.floor(minute / 1440)
     local oldest = { ["m"] = minute - MINUTES, ["h"] = hour - HOURS, ["d"] = day - DAYS }
     local gone = {}
-    local fields = redis.call("HGETALL", counters)
+    local fields = redis.call("HGETALL", KEYS.counters)
     for n = 1, #fields, 2 do
         local kind, unit, number = string.match(fields[n], "^([^:]*):([mhd])(%d+)")
         if unit and tonumber(number) <= oldest[unit] then
             gone[#gone + 1] = fields[n]
             local its_hour = math.floor(number / 60)
             if unit == "m" and its_hour > oldest["h"] then
-                redis.call("HINCRBY", counters, kind .. ":h" .. its_hour, fields[n + 1])
+                redis.call("HINCRBY", KEYS.counters, kind .. ":h" .. its_hour, fields[n + 1])
             end
         end
     end
-    in_chunks("HDEL", counters, gone)
-    make_table(counters)
+    in_chunks("HDEL", KEYS.counters, gone)
+    make_table(KEYS.counters)
 end
 
 local function tally(kind, number, now_ms)
-    if redis.call("HINCRBY", counters, kind, number) == number and kind == "enqueued" then
-        redis.call("HSETNX", counters, "began:", digits(now_ms))
+    if redis.call("HINCRBY", KEYS.counters, kind, number) == number and kind == "enqueued" then
+        redis.call("HSETNX", KEYS.counters, "began:", digits(now_ms))
     end
     local minute = math.floor(now_ms / 60000)
-    if redis.call("HINCRBY", counters, kind .. ":m" .. minute, number) == number then
+    if redis.call("HINCRBY", KEYS.counters, kind .. ":m" .. minute, number) == number then
         forget_times(minute)
     end
 end

@@ -11,8 +11,8 @@ local function turn_of(place)
 end
 
 local function key_has_room(key)
-    local most = parts_of(redis.call("HGET", settings, "key_limits"))
-    return most == 0 or tonumber(redis.call("HGET", turns, "n" .. key) or "0") < most
+    local most = parts_of(redis.call("HGET", KEYS.settings, "key_limits"))
+    return most == 0 or tonumber(redis.call("HGET", KEYS.turns, "n" .. key) or "0") < most
 end
 
 -- Bring the first in line to the front, if its key may run another and nobody as urgent is there. Returns who it is
@@ -24,12 +24,12 @@ local function next_in_front(key)
     end
     local priority = 3 - string.sub(rank, 1, 1)
     for at_least = priority, 3 do
-        if redis.call("HEXISTS", turns, at_least .. key) == 1 then
+        if redis.call("HEXISTS", KEYS.turns, at_least .. key) == 1 then
             return nil
         end
     end
-    redis.call("ZREM", waiting, member)
-    redis.call("HSET", turns, priority .. key, uid)
+    redis.call("ZREM", KEYS.waiting, member)
+    redis.call("HSET", KEYS.turns, priority .. key, uid)
     return uid, priority
 end
 
@@ -38,7 +38,7 @@ local function let_in(keys, now_ms)
     for _, key in ipairs(keys) do
         local uid = next_in_front(key)
         if uid then
-            redis.call("ZADD", due, digits(now_ms), uid)
+            redis.call("ZADD", KEYS.due, digits(now_ms), uid)
             wake_one()
         end
     end

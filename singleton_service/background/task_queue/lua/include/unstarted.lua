@@ -5,29 +5,29 @@
 local COUNTER = { ["x"] = "cancelled", ["e"] = "expired" }
 
 local function end_unstarted(uid, blob, state, now_ms)
-    local waited = redis.call("ZREM", due, uid) + redis.call("ZREM", held, uid)
-    local place = redis.call("HGET", line_of, uid)
+    local waited = redis.call("ZREM", KEYS.due, uid) + redis.call("ZREM", KEYS.held, uid)
+    local place = redis.call("HGET", KEYS.line_of, uid)
     local key, front = turn_of(place)
     if place then
-        waited = waited + redis.call("ZREM", waiting, place)
-        redis.call("HDEL", line_of, uid)
+        waited = waited + redis.call("ZREM", KEYS.waiting, place)
+        redis.call("HDEL", KEYS.line_of, uid)
     end
     if waited == 0 then
-        redis.call("HINCRBY", counters, "tombstones", 1)
+        redis.call("HINCRBY", KEYS.counters, "tombstones", 1)
     end
-    local past = redis.call("HGET", errors, uid) or ""
-    local retries = string.match(redis.call("HGET", attempts, uid) or "0", "^%d+")
+    local past = redis.call("HGET", KEYS.errors, uid) or ""
+    local retries = string.match(redis.call("HGET", KEYS.attempts, uid) or "0", "^%d+")
     drop_blobs({ uid })
-    redis.call("HDEL", attempts, uid)
-    redis.call("HDEL", errors, uid)
-    redis.call("HDEL", reasons, uid)
-    redis.call("HDEL", progress, uid)
-    redis.call("ZREM", expiry, uid)
+    redis.call("HDEL", KEYS.attempts, uid)
+    redis.call("HDEL", KEYS.errors, uid)
+    redis.call("HDEL", KEYS.reasons, uid)
+    redis.call("HDEL", KEYS.progress, uid)
+    redis.call("ZREM", KEYS.expiry, uid)
     release_unique({ uid })
     keep({ { uid, record_of(head_of(state, retries, 0, now_ms, "", past), "null", past, blob), blob } }, now_ms)
     tally(COUNTER[state], 1, now_ms)
-    if key and redis.call("HGET", turns, front) == uid then
-        redis.call("HDEL", turns, front)
+    if key and redis.call("HGET", KEYS.turns, front) == uid then
+        redis.call("HDEL", KEYS.turns, front)
         let_in({ key }, now_ms)
     end
     forget(2, now_ms)
