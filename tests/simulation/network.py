@@ -237,22 +237,21 @@ class _Sleeper:
 
 
 class Connection:
-    """What the package takes for a connection of redis-py."""
+    """What the package takes for a connection of redis-py, and for the wire on it."""
 
     def __init__(self, network: Network, read_timeout_s: float) -> None:
         self.number = 0
         self.on_answer: Callable[[], None] = lambda: None
+        self.patience_s = read_timeout_s
         self._network = network
         self._stage = network.stage
-        self._read_timeout_s = read_timeout_s
         self._waiting = Waiting(network.stage)
         self._answers: deque[Any] = deque()
-        # Of its socket the package sets the timeout, and waits for bytes on it (see standing_in).
-        self._sock = self
 
-    def settimeout(self, timeout_s: float) -> None:
+    def patiently(self, patience_s: float) -> Connection:
         """Be as patient as that from now on."""
-        self._read_timeout_s = timeout_s
+        self.patience_s = patience_s
+        return self
 
     def connect(self) -> None:
         """Connect; that is quick."""
@@ -265,12 +264,7 @@ class Connection:
             # The server sees the end of the connection a little later.
             self._stage.at(self._stage.now_s + _QUICK_S[1], partial(self._network.end_sleep, sleeper))
 
-    @staticmethod
-    def pack_commands(commands: Iterable[Command]) -> list[Command]:
-        """Leave them as they are."""
-        return list(commands)
-
-    def send_packed_command(self, commands: list[Command]) -> None:
+    def send(self, commands: Sequence[Command]) -> None:
         """Send."""
         self._network.send(self, commands)
 
@@ -281,21 +275,38 @@ class Connection:
             self._waiting.look()
             self.on_answer()
 
-    def can_read(self, timeout: float = 0) -> bool:
-        """Whether an answer, or the end of the line, is there within *timeout*."""
-        return self._waiting.until(lambda: self._answers, timeout)
+    def has_reply(self, timeout_s: float = 0) -> bool:
+        """Whether an answer, or the end of the line, is there within that time."""
+        return self._waiting.until(lambda: self._answers, timeout_s)
 
-    def read_response(self, *, disable_decoding: bool, disconnect_on_error: bool = True) -> Any:
-        """Wait for the next answer.
+    has_bytes = has_reply
+
+    def receive(self) -> Any:
+        """Wait for the next answer; a refusal is one.
 
         Raises:
             RedisTimeoutError: it takes too long.
             RedisConnectionError: the line broke.
-            ResponseError: the server refused.
         """
-        if not self._waiting.until(lambda: self._answers, self._read_timeout_s):
+        if not self._waiting.until(lambda: self._answers, self.patience_s):
             raise RedisTimeoutError("Timeout reading from socket")
         reply = self._answers.popleft()
+        if isinstance(reply, RedisConnectionError):
+            raise reply
+        return reply
+
+    # For who feels the pulse, on a connection as it is.
+
+    @staticmethod
+    def pack_commands(commands: Iterable[Command]) -> list[Command]:
+        """Leave them as they are."""
+        return list(commands)
+
+    send_packed_command = send
+
+    def read_response(self, *, disable_decoding: bool) -> Any:
+        """Wait for the next answer; a refusal is raised."""
+        reply = self.receive()
         if isinstance(reply, RedisError):
             raise reply
         return reply

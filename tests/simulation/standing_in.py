@@ -183,9 +183,9 @@ class Bell:
         connection: Connection | None = link._connection if link is not None else None
         if connection is not None:
             connection.on_answer = self._waiting.look
-        self._waiting.until(lambda: self._has_rung or (connection is not None and connection.can_read()), timeout_s)
+        self._waiting.until(lambda: self._has_rung or (connection is not None and connection.has_reply()), timeout_s)
         self._has_rung = False
-        return connection is not None and connection.can_read()
+        return connection is not None and connection.has_reply()
 
     def close(self) -> None:
         pass
@@ -297,7 +297,7 @@ def standing_in(stage: Stage, chance: random.Random) -> Iterator[None]:
         (pool, "SimpleQueue", of_stage(Inbox)),
         (wakeup, "Bell", of_stage(Bell)),
         (dispatcher_loop, "Server", of_stage(Server)),
-        (link.Link, "_has_bytes", lambda self, timeout_s: self._connection.can_read(timeout_s)),
+        (link, "Wire", lambda connection, _write_timeout_s, patience_s: connection.patiently(patience_s)),
         (ids, "os", noise),
         (outage, "random", chance),
     ]

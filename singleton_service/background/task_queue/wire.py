@@ -1,0 +1,107 @@
+"""What goes through one connected socket: packed commands out, replies in.
+
+redis-py makes connections and greets servers. What is said afterwards goes past its layers: they take longer than all
+that happens to a task on its way to them. A socket's timeout is set once, not for each reading and back: each time is a
+system call, and lets other threads have the interpreter.
+"""
+
+from __future__ import annotations
+
+import select
+from typing import TYPE_CHECKING, Any
+
+from hiredis import Reader, pack_command
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import InvalidResponse
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .link import Command
+
+_READ_BYTES = 65_536
+
+
+class Wire:
+    """Made for a connection that is open, and gone with it. Not thread-safe."""
+
+    def __init__(self, connection: Any, write_timeout_s: float, patience_s: float) -> None:
+        """Take over what *connection* has opened.
+
+        Args:
+            connection: redis-py's; nothing may be read through it any more.
+            write_timeout_s: how long the server may take in nothing.
+            patience_s: after how long without a byte `receive` gives up for now.
+        """
+        # redis-py has no public names for them.
+        self._socket = connection._sock
+        self._reader = Reader(protocolError=InvalidResponse, replyError=connection._parser.parse_error)
+        self._write_timeout_s = write_timeout_s
+        self._patience_s = patience_s
+        self._socket.settimeout(patience_s)
+
+    @property
+    def patience_s(self) -> float:
+        """After how long without a byte `receive` gives up for now."""
+        return self._patience_s
+
+    @patience_s.setter
+    def patience_s(self, patience_s: float) -> None:
+        if patience_s != self._patience_s:
+            self._socket.settimeout(patience_s)
+            self._patience_s = patience_s
+
+    def send(self, commands: Iterable[Command]) -> None:
+        """Send commands in one go.
+
+        Raises:
+            OSError: the connection is gone, or the server has taken in nothing for its time.
+        """
+        packed = b"".join(map(pack_command, commands))  # type: ignore[arg-type]  # its types know tuples of one
+        try:
+            sent = self._socket.send(packed)
+        except TimeoutError:
+            sent = 0
+        if sent < len(packed):
+            # More than the socket holds. Patience is for reading alone.
+            self._socket.settimeout(self._write_timeout_s)
+            self._socket.sendall(memoryview(packed)[sent:])
+            self._socket.settimeout(self._patience_s)
+
+    def receive(self) -> Any:
+        """Return the next reply; a refusal is one. Called again after a timeout, it goes on where it was.
+
+        Raises:
+            RedisTimeoutError: nothing came.
+            RedisConnectionError, OSError: the connection is gone, or the server does not serve it.
+        """
+        reader = self._reader
+        while (reply := reader.gets()) is False:
+            try:
+                came = self._socket.recv(_READ_BYTES)
+            except TimeoutError:
+                raise RedisTimeoutError("Timeout reading from socket") from None
+            if not came:
+                raise RedisConnectionError("Connection closed by server.")
+            reader.feed(came)
+        if isinstance(reply, RedisConnectionError):
+            raise reply
+        return reply
+
+    def has_reply(self, timeout_s: float) -> bool:
+        """Whether a reply, or the end of the connection, begins to come within that time."""
+        return bool(self._reader.has_data()) or self.has_bytes(timeout_s)
+
+    def has_bytes(self, timeout_s: float) -> bool:
+        """Whether something comes within that time. Half a reply that came long ago does not count."""
+        if getattr(self._socket, "pending", int)():
+            # Of what TLS has deciphered the descriptor says nothing.
+            return True
+        poll = select.poll()
+        poll.register(self._socket.fileno(), select.POLLIN)
+        return bool(poll.poll(timeout_s * 1000))
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor, for `select`."""
+        return int(self._socket.fileno())
