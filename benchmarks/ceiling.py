@@ -5,9 +5,9 @@ In batches of 100 on one connection: pushed in, popped, read, called and marked 
 script a batch). Then one EVALSHA at a time on a held connection: no enqueue can be quicker than that; and how long
 a sleeping process takes to wake, from before RPUSH until its BLPOP has answered.
 
-    python -m benchmarks.ceiling [--seconds 3] [--repeats 3]
+    python -m benchmarks.ceiling [--seconds 3] [--repeats 3] [--json]
 
-It needs orjson: `make bench` runs it in an environment of its own.
+It needs orjson: `make bench` runs it in an environment of its own, at several moments of a run, for machines drift.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from benchmarks.peers.figures import percentile
+from benchmarks.peers.figures import BARE, medians, percentile, shown
 from benchmarks.peers.server import own_server
 
 if TYPE_CHECKING:
@@ -128,22 +128,17 @@ def rate(seconds: float, number: int, call: Callable[[], object]) -> tuple[float
 def loops(client: redis.Redis, seconds: float) -> dict[str, float]:
     """Measure both loops, and the single call."""
     figures = {}
-    kinds: dict[str, Plain | Held] = {
-        "redis-py pipelines, json": Plain(client),
-        "held connection, orjson, scripts": Held(client),
-    }
+    kinds: dict[str, Plain | Held] = {"bare": Plain(client), "held": Held(client)}
     for name, loop in kinds.items():
         loop.enqueue()
-        figures[f"{name}: enqueue/s in batches of {BATCH}"], _ = rate(seconds, BATCH, loop.enqueue)
+        figures[f"{name}_push"], _ = rate(seconds, BATCH, loop.enqueue)
         began_s = time.perf_counter()
         number = sum(loop.drain())
-        figures[f"{name}: drain/s in batches of {BATCH}"] = number / (time.perf_counter() - began_s)
+        figures[f"{name}_drain"] = number / (time.perf_counter() - began_s)
     single = Held(client)
-    figures["held connection: EVALSHA/s, one at a time"], calls = rate(seconds, 1, lambda: single.enqueue(1))
     began_cpu_s = time.process_time()
-    for _ in range(calls):
-        single.enqueue(1)
-    figures["held connection: client CPU per EVALSHA, µs"] = (time.process_time() - began_cpu_s) / calls * 1e6
+    figures["evalsha"], calls = rate(seconds, 1, lambda: single.enqueue(1))
+    figures["evalsha_cpu"] = (time.process_time() - began_cpu_s) / calls * 1e6
     return figures
 
 
@@ -184,18 +179,22 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--samples", type=int, default=300)
+    parser.add_argument("--json", action="store_true", help="the figures by their keys, for `make bench`")
     given = parser.parse_args()
-    taken: dict[str, list[float]] = {}
+    repeats = []
     for _ in range(given.repeats):
         with tempfile.TemporaryDirectory(prefix="bench-") as directory, own_server(Path(directory)) as server:
             figures = loops(server.client, given.seconds)
             waits_ms = wake_ups_ms(server.client, server.port, given.samples)
-            figures["one hop, RPUSH to BLPOP: p50, ms"] = statistics.median(waits_ms)
-            figures["one hop, RPUSH to BLPOP: p99, ms"] = percentile(waits_ms, 99)
-        for name, value in figures.items():
-            taken.setdefault(name, []).append(value)
-    for name, values in taken.items():
-        print(f"{name}: {statistics.median(values):,.{2 if name.endswith('ms') else 0}f}")
+            figures["hop_p50"] = statistics.median(waits_ms)
+            figures["hop_p99"] = percentile(waits_ms, 99)
+        repeats.append(figures)
+    figures = medians(repeats)
+    if given.json:
+        print(json.dumps(figures))
+        return
+    for measure in BARE:
+        print(f"{measure.title}: {shown(measure, figures[measure.key])}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Measure this project beside others on this machine, and print by how much they differ.
 
-All peers and all measures, with nothing made smaller, take about an hour and write docs/explanation/benchmarks.md;
+All peers and all measures, with nothing made smaller, take about half an hour and write docs/explanation/benchmarks.md;
 anything less prints only. It needs Linux, for what /proc tells, and redis-server; BullMQ needs Node.
 
     make bench
@@ -11,23 +11,25 @@ from __future__ import annotations
 
 import argparse
 import signal
-import subprocess
 import sys
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from . import environments, page
-from .contestants import ENVIRONMENTS, PEERS, ROOT, UnknownPeerError, chosen
+from .contestants import PEERS, ROOT, UnknownPeerError, chosen
+from .figures import BARE as BARE_MEASURES
+from .figures import shown
 from .measures import GROUPS, TINY, Sizes
-from .run import KILL, Outcome, run
+from .run import BARE, DEPTH, IDLE, KILL, MEMORY, Outcome, bare, run
 from .server import NoServerError
-from .table import aftermaths, tables
+from .table import aftermaths, bare_table, depth_table, tables
+from .targets import target_table
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
 REPEATS = 3
-EVERYTHING = (*GROUPS, KILL)
+EVERYTHING = (*GROUPS, BARE, DEPTH, MEMORY, IDLE, KILL)
 
 
 def main() -> None:
@@ -43,7 +45,9 @@ def main() -> None:
     given = parser.parse_args()
     peers = list(chain.from_iterable(name.split() for name in given.peers))
     if given.ceiling:
-        print(*_ceiling(), sep="\n")
+        figures = bare()
+        for measure in BARE_MEASURES:
+            print(f"{measure.title}: {shown(measure, figures[measure.key])}")
         return
     sizes = TINY if given.tiny else Sizes(is_durable=given.durable)
     is_whole = is_full(peers, given.only, sizes, given.repeats)
@@ -57,8 +61,6 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     outcome.failures += missing.values()
-    if is_whole:
-        outcome.ceiling = _ceiling()
     show(outcome)
     if is_whole:
         page.write(outcome)
@@ -81,13 +83,6 @@ def _install(peers: set[str]) -> dict[str, str]:
     return missing
 
 
-def _ceiling() -> list[str]:
-    environments.make("ceiling")
-    command = [str(ENVIRONMENTS / "ceiling/bin/python"), "-m", "benchmarks.ceiling"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    return [line for line in done.stdout.splitlines() if line]
-
-
 def show(outcome: Outcome) -> None:
     """Print what was found."""
     print(*outcome.circumstances, sep="\n")
@@ -95,8 +90,11 @@ def show(outcome: Outcome) -> None:
         print(f"\n{title}\n\n{text}")
     if outcome.killed:
         print(f"\nAfter kill -9\n\n{aftermaths(outcome.killed)}")
-    for line in outcome.ceiling:
-        print(f"ceiling: {line}")
+    if outcome.bare:
+        print(f"\nWhat the machine allows\n\n{bare_table(outcome.bare)}")
+    if outcome.depth:
+        print(f"\nµs of server time a task, by how many are queued\n\n{depth_table(outcome.depth)}")
+    print(f"\nAgainst what was aimed for\n\n{target_table(outcome)}")
     print("\nHow each is set")
     for (settings, versions), names in outcome.settings.items():
         print(f"  {'; '.join(names)}: {settings} {versions}.")

@@ -24,6 +24,8 @@ class Contestant:
         in_flight: how many tasks one worker process has under way.
         in_flight_asleep: the same, where tasks only sleep.
         only: the one group of measures that it takes part in; without: all.
+        leaves_out: a group in which it is the same as another way of its peer.
+        keeps_status: whether a task's status can be asked for before it has ended.
     """
 
     name: str
@@ -32,6 +34,17 @@ class Contestant:
     in_flight: int = THREADS
     in_flight_asleep: int = THREADS
     only: str = ""
+    leaves_out: str = ""
+    keeps_status: bool = True
+
+    def takes_part(self, group: str) -> bool:
+        """Whether it is measured in this group."""
+        return self.only in {"", group} and self.leaves_out != group
+
+    @property
+    def is_python(self) -> bool:
+        """Whether it is a peer in our own language."""
+        return self.peer not in {"ours", "bullmq"}
 
     @property
     def is_ours(self) -> bool:
@@ -50,23 +63,26 @@ class Contestant:
         return self.is_ours or (ENVIRONMENTS / self.peer / ".installed").exists()
 
 
-def _coroutines(name: str, peer: str, way: str = "") -> Contestant:
-    return Contestant(name, peer, way, in_flight=COROUTINES, in_flight_asleep=200)
+def _coroutines(name: str, peer: str, way: str = "", *, keeps_status: bool = True) -> Contestant:
+    return Contestant(name, peer, way, in_flight=COROUTINES, in_flight_asleep=200, keeps_status=keeps_status)
 
 
+OUR_THREADS = Contestant("singleton-service, threads", "ours")
+OUR_COROUTINES = _coroutines("singleton-service, coroutines", "ours", "coroutines")
+OUR_EMBEDDED = Contestant("singleton-service, embedded server", "ours", "embedded", only="start")
 CONTESTANTS = (
-    Contestant("singleton-service, threads", "ours"),
-    _coroutines("singleton-service, coroutines", "ours", "coroutines"),
-    Contestant("singleton-service, 2 task processes", "ours", "processes", in_flight_asleep=2),
-    Contestant("singleton-service, embedded server", "ours", "embedded", only="start"),
+    OUR_THREADS,
+    OUR_COROUTINES,
+    Contestant("singleton-service, 2 task processes", "ours", "processes", in_flight_asleep=2, leaves_out="enqueue"),
+    OUR_EMBEDDED,
     Contestant("Celery, threads", "celery", "threads"),
-    Contestant("Celery, prefork", "celery", "prefork", in_flight_asleep=2),
+    Contestant("Celery, prefork", "celery", "prefork", in_flight_asleep=2, leaves_out="enqueue"),
     Contestant("RQ", "rq", in_flight=1, in_flight_asleep=1),
     Contestant("Dramatiq", "dramatiq"),
-    Contestant("Huey", "huey"),
+    Contestant("Huey", "huey", keeps_status=False),
     _coroutines("arq", "arq"),
-    _coroutines("taskiq, list", "taskiq", "list"),
-    _coroutines("taskiq, stream", "taskiq", "stream"),
+    _coroutines("taskiq, list", "taskiq", "list", keeps_status=False),
+    _coroutines("taskiq, stream", "taskiq", "stream", keeps_status=False),
     _coroutines("SAQ", "saq"),
     _coroutines("streaq", "streaq"),
     _coroutines("BullMQ (Node)", "bullmq"),

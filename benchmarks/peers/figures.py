@@ -38,6 +38,7 @@ TABLES: dict[str, tuple[Measure, ...]] = {
     "Drain, tasks a second, status and results kept": (
         Measure("drain_one", "one worker process", is_rate=True),
         Measure("drain_two", "two", is_rate=True),
+        Measure("drain_two_busy", "with two, all cores busy, %", has_ratio=False),
         Measure("worker_cpu", "worker CPU a task, µs"),
         Measure("drain_late", "late or lost, of 1,000", digits=1, has_ratio=False),
     ),
@@ -60,6 +61,17 @@ TABLES: dict[str, tuple[Measure, ...]] = {
         Measure("sleep_100", "100 ms", is_rate=True, has_ratio=False),
     ),
 }
+# What the machine allows, with no queue at all: benchmarks/ceiling.py.
+BARE = (
+    Measure("bare_push", "bare loop, redis-py pipelines and json: push/s in batches of 100", is_rate=True),
+    Measure("bare_drain", "the same: drain/s in batches of 100", is_rate=True),
+    Measure("held_push", "held connection, orjson, one script a batch: push/s", is_rate=True),
+    Measure("held_drain", "the same: drain/s", is_rate=True),
+    Measure("evalsha", "held connection: EVALSHA/s, one at a time", is_rate=True),
+    Measure("evalsha_cpu", "held connection: client CPU per EVALSHA, µs"),
+    Measure("hop_p50", "one hop, RPUSH to BLPOP: p50, ms", digits=2),
+    Measure("hop_p99", "one hop, RPUSH to BLPOP: p99, ms", digits=2),
+)
 
 
 def percentile(values: Sequence[float], per_cent: float) -> float:
@@ -82,14 +94,20 @@ def ratio(measure: Measure, ours: float, theirs: float) -> float | None:
     return over / under if under else None
 
 
+def shown(measure: Measure, value: float | None) -> str:
+    """Return a figure. A dash: there is no such thing."""
+    return "-" if value is None else f"{value:,.{measure.digits}f}"
+
+
 def cell(measure: Measure, value: float | None, ours: float | None) -> str:
-    """Return a figure and, in brackets, how many times better ours is. A dash: it has no such thing."""
-    if value is None:
-        return "-"
-    text = f"{value:,.{measure.digits}f}"
-    times = ratio(measure, ours, value) if ours is not None and measure.has_ratio else None
-    return text if times is None else f"{text} ({_times(times)})"
+    """Return a figure and, in brackets, how many times better ours is."""
+    text = shown(measure, value)
+    if value is None or ours is None or not measure.has_ratio:
+        return text
+    factor = ratio(measure, ours, value)
+    return text if factor is None else f"{text} ({times(factor)})"
 
 
-def _times(times: float) -> str:
-    return f"{times:,.0f}x" if times >= 10 else f"{times:.1f}x" if times >= 1 else f"{times:.2f}x"
+def times(factor: float) -> str:
+    """Return a factor with as many digits as it is worth."""
+    return f"{factor:,.0f}x" if factor >= 10 else f"{factor:.1f}x" if factor >= 1 else f"{factor:.2f}x"

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import random
 import statistics
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .figures import percentile
+from .process_tree import machine_busy_seconds
 from .session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from .contestants import Contestant
 
@@ -26,37 +29,54 @@ class Sizes:
     """How much is done for one figure.
 
     Attributes:
-        seconds: how long an enqueue goes on, and about how long a drain takes.
+        seconds: how long an enqueue goes on, and about how long tasks that sleep take.
+        warm_s: how long an enqueue goes on before it counts.
+        drain_s: about how long a drain takes.
         at_least, at_most: how many tasks a drain has.
         samples: single tasks timed for the pick-up, at most as many as `samples_s` allows.
         delayed: tasks with a delay.
-        idle_s: how long an idle worker is watched.
+        settle_s, idle_s: how long idle workers are left alone, and then watched.
         many: tasks after which memory is looked at.
         watched_s: how long is waited for tasks whose worker was killed.
         is_durable: whether the servers write an append-only file.
     """
 
-    seconds: float = 3.0
-    at_least: int = 300
-    at_most: int = 60_000
+    seconds: float = 1.5
+    warm_s: float = 0.3
+    drain_s: float = 2.5
+    at_least: int = 200
+    at_most: int = 100_000
     samples: int = 200
-    samples_s: float = 20.0
+    samples_s: float = 10.0
     delayed: int = 40
-    idle_s: float = 10.0
+    settle_s: float = 5.0
+    idle_s: float = 20.0
     many: int = 20_000
-    watched_s: float = 120.0
+    watched_s: float = 90.0
     is_durable: bool = False
 
 
-TINY = Sizes(seconds=0.2, at_most=300, samples=20, samples_s=5.0, delayed=5, idle_s=2.0, many=400, watched_s=20.0)
+TINY = Sizes(
+    seconds=0.2,
+    warm_s=0.05,
+    drain_s=0.2,
+    at_most=300,
+    samples=20,
+    samples_s=5.0,
+    delayed=5,
+    settle_s=0.5,
+    idle_s=2.0,
+    many=400,
+    watched_s=20.0,
+)
 
 
 def enqueue(contestant: Contestant, sizes: Sizes) -> Figures:
     """An enqueue counts when its answer is read."""
     with Session(contestant, is_durable=sizes.is_durable) as session:
-        session.ask("enqueue", kind="send_email", number=50)
+        session.ask("enqueue", kind="send_email", seconds=sizes.warm_s)
         one = session.ask("enqueue", kind="send_email", seconds=sizes.seconds)
-        session.ask("enqueue", kind="send_email", number=50, lines=8)
+        session.ask("enqueue", kind="send_email", seconds=sizes.warm_s, lines=8)
         eight = session.ask("enqueue", kind="send_email", seconds=sizes.seconds, lines=8)
         figures = {
             "enqueue_one": one["number"] / one["seconds"],
@@ -64,7 +84,7 @@ def enqueue(contestant: Contestant, sizes: Sizes) -> Figures:
             "enqueue_eight": eight["number"] / eight["seconds"],
         }
         if session.described["in_bulk"]:
-            session.ask("enqueue_many", kind="send_email", number=50)
+            session.ask("enqueue_many", kind="send_email", seconds=sizes.warm_s)
             bulk = session.ask("enqueue_many", kind="send_email", seconds=sizes.seconds)
             figures["enqueue_bulk"] = bulk["number"] / bulk["seconds"]
     return figures
@@ -78,12 +98,14 @@ class Drained:
         seconds: from the first task of a worker process to the last readable status; their mean, if there are several.
         cpu_s: processor time that the workers took for it.
         late: which part of those looked at ended after the last ones, or never.
+        busy: which part of the machine's cores was taken meanwhile, by whomever.
     """
 
     number: int
     seconds: float
     cpu_s: float
     late: float
+    busy: float
 
     @property
     def rate(self) -> float:
@@ -100,15 +122,17 @@ def drained(session: Session, number: int, workers: int = 1, *, kind: str = "sen
     for _ in range(workers):
         session.start_worker()
     session.wait_for("first task", lambda: bool(session.stamps("first")))
+    began_s, began_busy_s = time.monotonic(), machine_busy_seconds()
     began_cpu_s = session.cpu_seconds()
     ended_s = session.ask("wait", patience_s=600.0)["ended_s"]
     cpu_s = session.cpu_seconds() - began_cpu_s
+    busy = (machine_busy_seconds() - began_busy_s) / (time.monotonic() - began_s) / (os.cpu_count() or 1)
     checked = session.ask("check")
     late = checked["late"] / checked["looked_at"]
     if late > STRAGGLERS:
         ended_s = max(ended_s, checked["late_s"])
     seconds = ended_s - statistics.mean(stamp.at_s for stamp in session.stamps("first"))
-    return Drained(number, seconds, cpu_s, late)
+    return Drained(number, seconds, cpu_s, late, busy)
 
 
 def drain(contestant: Contestant, sizes: Sizes) -> Figures:
@@ -121,6 +145,7 @@ def drain(contestant: Contestant, sizes: Sizes) -> Figures:
     return {
         "drain_one": one.rate,
         "drain_two": two.rate,
+        "drain_two_busy": two.busy * 100,
         "worker_cpu": one.cpu_s / number * 1e6,
         "drain_late": (one.late + two.late) / 2 * 1000,
     }
@@ -136,18 +161,18 @@ def _rate(contestant: Contestant, sizes: Sizes) -> float:
     while key not in _rates:
         with Session(contestant, is_durable=sizes.is_durable) as session:
             rough = drained(session, number)
-        if rough.seconds > sizes.seconds / 6 or number >= sizes.at_most:
+        if rough.seconds > sizes.drain_s / 6 or number >= sizes.at_most:
             _rates[key] = rough.rate
         number = min(number * 10, sizes.at_most)
     return _rates[key]
 
 
 def _as_many_as_fit(contestant: Contestant, sizes: Sizes) -> int:
-    return round(min(max(_rate(contestant, sizes) * sizes.seconds, sizes.at_least), sizes.at_most))
+    return round(min(max(_rate(contestant, sizes) * sizes.drain_s, sizes.at_least), sizes.at_most))
 
 
 def latency(contestant: Contestant, sizes: Sizes) -> Figures:
-    """An idle worker: what it takes while nothing comes, how soon it begins, and how late what is due then."""
+    """An idle worker: how soon it begins what comes, and how late what is due then."""
     with Session(contestant, is_durable=sizes.is_durable) as session:
         session.start_worker(delays=True)
         for at in range(10):
@@ -162,29 +187,43 @@ def latency(contestant: Contestant, sizes: Sizes) -> Figures:
             waits_ms.append((session.ran(key) - asked_s) * 1000)
         figures = {"pick_up_p50": statistics.median(waits_ms), "pick_up_p99": percentile(waits_ms, 99)}
         late_ms = _lateness_ms(session, sizes.delayed)
-        figures |= {"late_p50": statistics.median(late_ms), "late_p99": percentile(late_ms, 99)}
-    with Session(contestant, is_durable=sizes.is_durable) as session:
-        session.start_worker()
-        session.ask("one", kind="note", subject="warm")
-        session.ran("warm")
-        time.sleep(min(2.0, sizes.idle_s))
-        with session.server.counting() as commands:
-            began_cpu_s, began_s = session.busy_seconds(), time.monotonic()
-            time.sleep(sizes.idle_s)
-            seconds, cpu_s = time.monotonic() - began_s, session.busy_seconds() - began_cpu_s
-        sent = commands.sent
-    return figures | {"idle_cpu": cpu_s / seconds * 100, "idle_commands": sent / seconds}
+        return figures | {"late_p50": statistics.median(late_ms), "late_p99": percentile(late_ms, 99)}
 
 
 def _lateness_ms(session: Session, number: int) -> list[float]:
     """Return how late tasks began whose time came while the worker was idle."""
     due_s = {}
     for at in range(number):
-        delay_s = 1.0 + at * 0.0731  # never in step with whoever looks every second
+        delay_s = 1.0 + at * 0.0531  # never in step with whoever looks every second
         due_s[f"late-{at}"] = (
             session.ask("one", kind="note", subject=f"late-{at}", delay_s=delay_s)["asked_s"] + delay_s
         )
     return [(session.ran(key) - at_s) * 1000 for key, at_s in due_s.items()]
+
+
+def idle(sessions: Mapping[str, Session], sizes: Sizes) -> dict[str, Figures]:
+    """What workers take while nothing comes, all watched at once: it is little, and no matter of speed."""
+    time.sleep(sizes.settle_s)
+    with ExitStack() as stack:
+        counted = {name: stack.enter_context(session.server.counting()) for name, session in sessions.items()}
+        began_s = {name: (session.busy_seconds(), time.monotonic()) for name, session in sessions.items()}
+        time.sleep(sizes.idle_s)
+        figures = {}
+        for name, session in sessions.items():
+            cpu_s, seconds = session.busy_seconds() - began_s[name][0], time.monotonic() - began_s[name][1]
+            figures[name] = {"idle_cpu": cpu_s / seconds * 100, "idle_commands": counted[name].sent / seconds}
+    return figures
+
+
+def warm_worker(contestant: Contestant, sizes: Sizes) -> Session:
+    """Return an open session, with a worker that has done one task."""
+    with ExitStack() as stack:
+        session = stack.enter_context(Session(contestant, is_durable=sizes.is_durable))
+        session.start_worker()
+        session.ask("one", kind="note", subject="warm")
+        session.ran("warm")
+        stack.pop_all()
+        return session
 
 
 def start(contestant: Contestant, sizes: Sizes) -> Figures:
@@ -220,13 +259,11 @@ def sleeps(contestant: Contestant, sizes: Sizes) -> Figures:
     return figures
 
 
+# What takes turns, again in each repeat.
 GROUPS: dict[str, Callable[[Contestant, Sizes], Figures]] = {
     "enqueue": enqueue,
     "drain": drain,
     "latency": latency,
     "start": start,
     "sleeps": sleeps,
-    "memory": memory,
 }
-# Those that are the same every time, and take long.
-ONCE = {"memory"}

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from .contestants import ROOT
 from .figures import TABLES
 from .picture import Panel, draw
-from .table import aftermaths, tables
+from .table import aftermaths, bare_table, depth_table, tables
+from .targets import target_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,6 +28,15 @@ some, and writes nothing. In brackets: how many times better the first row is, b
 one.
 """
 
+ALLOWED = """\
+Bare loops without leases, retries or fences (`make bench-ceiling`), and how soon a process wakes that sleeps in BLPOP.
+Asked at several moments of the run, for a machine drifts."""
+DEEP = """\
+µs of server time a task, with as many more delayed (`make bench-queue`)."""
+AIMS = """\
+Computed from the figures above. Why a target is missed, what was tried and what the limit is:
+[where the time goes](performance.md)."""
+
 RULES = """\
 ## What is the same for all
 
@@ -44,11 +54,14 @@ RULES = """\
   started on the way.
 - Pick-up: from before an idle worker's task is enqueued until its handler runs. Late: how long after its time a delayed
   task's handler runs, on an idle worker.
-- Commands of an idle worker are those it sends, as the server's MONITOR tells; memory is the resident memory of all
-  processes of one worker together.
+- An idle worker is watched for 20 s, all of them at once. Its commands are those it sends, as the server's
+  MONITOR tells.
+- Memory is the resident memory of all processes of one worker together, after 20,000 tasks.
+- With two processes, "all cores busy" is what everything took: both workers, the server, and who waits for the end.
 - Sleeping tasks: on 8 threads, or 200 coroutines; 100 % would be all places taken all the time. How many a peer drains
   at all limits the short ones.
-- Killed: 16 tasks of 5 s, the worker and all its processes killed with -9 amid them, a new one started and watched.
+- Killed: 16 tasks of 5 s, the worker and all its processes killed with -9 amid them, a new one started and watched
+  for 90 s.
 """
 
 
@@ -78,11 +91,11 @@ def _lines(outcome: Outcome) -> Iterator[str]:
     for title, text in tables(outcome.figures):
         yield f"## {title}\n\n{text}\n"
     yield f"## After kill -9\n\n{aftermaths(outcome.killed)}\n"
-    if outcome.ceiling:
-        yield "## What the machine allows\n"
-        yield "Bare loops without leases, retries or fences (`make bench-ceiling`).\n"
-        yield from (f"- {line}" for line in outcome.ceiling)
-        yield ""
+    if outcome.bare:
+        yield f"## What the machine allows\n\n{ALLOWED}\n\n{bare_table(outcome.bare)}\n"
+    if outcome.depth:
+        yield f"## With many queued\n\n{DEEP}\n\n{depth_table(outcome.depth)}\n"
+    yield f"## Against what was aimed for\n\n{AIMS}\n\n{target_table(outcome)}\n"
     yield RULES
     yield "## How each is set\n"
     yield from (

@@ -42,6 +42,12 @@ def busy_seconds(root: int) -> float:
     return total_ns / 1e9
 
 
+def machine_busy_seconds() -> float:
+    """Return the processor time that everything on this machine took since it started."""
+    user, nice, system, _idle, _waiting, *interrupts = map(int, Path("/proc/stat").read_text().split()[1:8])
+    return (user + nice + system + sum(interrupts)) * _TICK_S
+
+
 def resident_bytes(root: int) -> int:
     """Return the resident memory of all of a tree together; what they share counts for each."""
     total = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .figures import TABLES, cell
+from .figures import BARE, TABLES, cell, medians, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -56,3 +56,20 @@ def aftermaths(killed: Mapping[str, Aftermath]) -> str:
             when = f"{after.first_s:.1f} to {after.last_s:.1f}"
         rows.append([name, f"{after.again} of {after.under_way}", when, f"{after.waiting_ran} of {after.waiting}"])
     return table(["", "under way: ran again", "after, s", "waiting: ran"], rows)
+
+
+def bare_table(moments: Mapping[str, Mapping[str, float]]) -> str:
+    """Return the table of what the machine allowed at each moment of a run, and of the medians."""
+    found = [*moments.values(), medians(moments.values())]
+    rows = [[measure.title, *(shown(measure, each.get(measure.key)) for each in found)] for measure in BARE]
+    return table(["", *moments, "median"], rows)
+
+
+def depth_table(depth: Mapping[str, Mapping[str, float]]) -> str:
+    """Return the table of µs of server time a task, by how many are queued."""
+    verbs = next(iter(depth.values()))
+    rows = []
+    for verb in verbs:
+        values = [costs[verb] for costs in depth.values()]
+        rows.append([verb, *(f"{value:.2f}" for value in values), f"{max(values) / min(values):.2f}x"])
+    return table(["", *(f"{int(number):,} queued" for number in depth), "most over least"], rows)

@@ -11,13 +11,13 @@ import pytest
 
 from benchmarks.peers import page
 from benchmarks.peers.__main__ import EVERYTHING, REPEATS, is_full
-from benchmarks.peers.contestants import CONTESTANTS, HERE, PEERS, UnknownPeerError, chosen
-from benchmarks.peers.figures import TABLES, Measure, cell, medians, percentile, ratio
+from benchmarks.peers.contestants import CONTESTANTS, HERE, PEERS, Contestant, UnknownPeerError, chosen
+from benchmarks.peers.figures import BARE, TABLES, Measure, cell, medians, percentile, ratio
 from benchmarks.peers.killing import Aftermath
 from benchmarks.peers.measures import TINY, Sizes
 from benchmarks.peers.picture import Panel, draw
 from benchmarks.peers.run import Outcome
-from benchmarks.peers.table import aftermaths, table, tables
+from benchmarks.peers.table import aftermaths, bare_table, depth_table, table, tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,9 +122,9 @@ def test_peers_are_compared_with_our_first_way_and_what_nobody_measured_has_no_t
 
     assert title.startswith("Drain")
     first, second, theirs = text.splitlines()[2:]
-    assert cells(first) == ["ours, threads", "30,000", "-", "30", "-"]
-    assert cells(second) == ["ours, coroutines", "20,000", "-", "-", "-"]
-    assert cells(theirs) == ["theirs", "1,000 (30x)", "-", "900 (30x)", "-"]
+    assert cells(first) == ["ours, threads", "30,000", "-", "-", "30", "-"]
+    assert cells(second) == ["ours, coroutines", "20,000", "-", "-", "-", "-"]
+    assert cells(theirs) == ["theirs", "1,000 (30x)", "-", "-", "900 (30x)", "-"]
 
 
 def test_what_a_killed_worker_left_is_told_with_how_long_it_took() -> None:
@@ -134,8 +134,30 @@ def test_what_a_killed_worker_left_is_told_with_how_long_it_took() -> None:
     assert cells(found) == ["b", "8 of 8", "5.0 to 6.2", "8 of 8"]
 
 
+def test_what_the_machine_allows_is_told_for_each_moment_and_as_the_median() -> None:
+    text = bare_table({"before": {"evalsha": 9000.0}, "amid": {"evalsha": 9300.0}, "after": {"evalsha": 4000.0}})
+
+    head, _, *rows = text.splitlines()
+    assert cells(head)[1:] == ["before", "amid", "after", "median"]
+    assert [cells(row)[1:] for row in rows if "EVALSHA/s" in row] == [["9,000", "9,300", "4,000", "9,000"]]
+
+
+def test_what_a_task_costs_is_told_by_how_many_are_queued() -> None:
+    text = depth_table({"10": {"fetch": 3.0}, "1000000": {"fetch": 3.3}})
+
+    head, _, row = text.splitlines()
+    assert cells(head)[1:] == ["10 queued", "1,000,000 queued", "most over least"]
+    assert cells(row) == ["fetch", "3.00", "3.30", "1.10x"]
+
+
+def test_a_way_takes_part_in_one_group_in_all_but_one_or_in_all() -> None:
+    assert [Contestant("a", "a", only="start").takes_part(group) for group in ("start", "drain")] == [True, False]
+    assert [Contestant("a", "a", leaves_out="start").takes_part(group) for group in ("start", "drain")] == [False, True]
+    assert Contestant("a", "a").takes_part("start")
+
+
 def test_every_measure_has_a_key_of_its_own() -> None:
-    keys = [measure.key for measures in TABLES.values() for measure in measures]
+    keys = [measure.key for measures in (*TABLES.values(), BARE) for measure in measures]
 
     assert len(keys) == len(set(keys))
 
@@ -171,7 +193,8 @@ def test_the_page_tells_figures_settings_and_failures(tmp_path: Path, monkeypatc
         figures={"singleton-service, threads": {"drain_one": 2000.0}, "Huey": {"drain_one": 1000.0}},
         killed={"Huey": LOST},
         settings={("Eight threads.", "huey 3"): ["Huey"]},
-        ceiling=["bare loop: 1"],
+        bare={"before": {"bare_drain": 1600.0}},
+        depth={"10": {"fetch": 3.25}, "1000": {"fetch": 4.25}},
         failures=["drain: RQ: no"],
     )
 
@@ -183,8 +206,12 @@ def test_the_page_tells_figures_settings_and_failures(tmp_path: Path, monkeypatc
         "1,000 (2.0x)",
         "0 of 8",
         "**Huey**: Eight threads. huey 3.",
-        "bare loop: 1",
+        "1,600",
+        "4.25",
         "RQ: no",
     ):
         assert part in text
+    rows = [cells(line) for line in text.splitlines() if line.startswith("| drain, 8 threads")]
+    assert ["drain, 8 threads, over the best Python peer", "at least 25x", "2.0x", "**missed**: 0.08x of it"] in rows
+    assert ["drain, 8 threads, over the bare loop", "at least 0.70x", "1.2x", "met"] in rows
     assert "2,000" in (tmp_path / "page.svg").read_text()
