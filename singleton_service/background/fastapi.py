@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
 from singleton_service import stop
-from singleton_service.background.config import ConfigService
+from singleton_service.background.config import ConfigService, settings_in_force
 from singleton_service.background.scheduler import SchedulerService
 from singleton_service.background.task_queue import (
     DurabilityError,
@@ -196,7 +196,7 @@ def get_stats() -> Stats:
 
 
 def _max_body_bytes() -> int:
-    return ConfigService.get_config().max_payload_bytes + ROOM_AROUND_PAYLOAD_BYTES
+    return settings_in_force().max_payload_bytes + ROOM_AROUND_PAYLOAD_BYTES
 
 
 def _bounded(request: Request, limit: int) -> Request:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from singleton_service.background.config import ConfigService
+from singleton_service.background.config import settings_in_force
 from singleton_service.background.worker.metrics import processors
 
 from .problems import is_colourful
@@ -48,7 +48,7 @@ def facts(title: str, handlers: Sequence[Handler], *, threads: int | None, order
     Raises:
         ConfigError: a setting can't be used.
     """
-    settings = ConfigService.get_config()
+    settings = settings_in_force()
     server = server_text(settings)
     at_once = queues = None
     tasks: list[list[str]] = []

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from singleton_service.background.config import ConfigService
+from singleton_service.background.config import settings_in_force
 from singleton_service.background.config.masking import mask_url
-from singleton_service.background.config.settings import Settings
+from singleton_service.background.config.settings import SETTINGS
 from singleton_service.background.config.variables import read_variables, variable_name
 
 from .output import Cell, Column, Table, json_option, note, write_json, write_table
@@ -20,9 +20,9 @@ def show_command(*, changed: bool, as_json: bool) -> None:
 
     Passwords are not shown.
     """
-    settings, variables = ConfigService.get_config(), read_variables()
+    settings, variables = settings_in_force(), read_variables()
     shown = []
-    for name in Settings.model_fields:
+    for name in SETTINGS:
         value = getattr(settings, name)
         given = variables.get(variable_name(name))
         shown.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from singleton_service.background.config import ConfigService
+from singleton_service.background.config import settings_in_force
 from singleton_service.background.config.masking import mask_url
 from singleton_service.background.task_queue import TaskQueueService
 from singleton_service.background.worker import WorkerService
@@ -87,7 +87,7 @@ def look() -> Overview:
     return Overview(
         at=now(),
         server=mask_url(TaskQueueService.server_url()),
-        namespace=ConfigService.get_config().namespace,
+        namespace=settings_in_force().namespace,
         last_minute=TaskQueueService.get_analytics()["last_minute"],
         queues=queue_states(),
         workers=WorkerService.list_workers(),

@@ -15,7 +15,7 @@ from .output import Cell, Column, Table
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from singleton_service.background.config import Settings
+    from singleton_service.background.config import PlainSettings
 
 STYLES = {
     TaskStatus.PENDING: "",
@@ -91,7 +91,7 @@ def error_text(error: TaskError) -> str:
     return f"{error.type}: {error.message.removeprefix('Task execution failed: ')}"
 
 
-def server_text(settings: Settings) -> str:
+def server_text(settings: PlainSettings) -> str:
     """Return which server these settings mean, without secrets."""
     if settings.redis_url is None:
         server = f"embedded, its data in {settings.resolved_data_dir()}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from singleton_service.background.config import ConfigService
+from singleton_service.background.config import settings_in_force
 from singleton_service.background.task_queue import QueueUnavailableError
 
 from .failed import failures_table
@@ -134,7 +134,7 @@ def screen(overview: Overview, server: str, width: int) -> RenderableType:
 
 
 def _server() -> str:
-    return server_text(ConfigService.get_config())
+    return server_text(settings_in_force())
 
 
 def _headline(overview: Overview, server: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from singleton_service.background.config import ConfigService
+from singleton_service.background.config import settings_in_force
 from singleton_service.background.supervisor import Limits, Program, Supervisor
 from singleton_service.background.supervisor.child import python
 
@@ -58,7 +58,7 @@ def supervise(
     Raises:
         CommandError: what watches files is not installed.
     """
-    settings = ConfigService.get_config()
+    settings = settings_in_force()
     if settings.health_port is not None or settings.health_file is not None:
         raise CommandError(
             "TASKS_HEALTH_PORT and TASKS_HEALTH_FILE tell the health of one process, and there are to be several",

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dotenv import dotenv_values
-
 from singleton_service.background.config.errors import ConfigError, ConfigProblem
 
 if TYPE_CHECKING:
@@ -59,10 +57,14 @@ def _ours(values: Mapping[str, str | None], origin: str) -> dict[str, Variable]:
 
 
 def _read_dotenv(path: Path) -> dict[str, str | None]:
-    # A folder of this name is somebody's virtual environment, and none of our business.
     try:
+        # A folder of this name is somebody's virtual environment, and none of our business.
+        if not path.is_file():
+            return {}
+        from dotenv import dotenv_values  # noqa: PLC0415 - where there is one: most programs start without
+
         # utf-8-sig: editors on Windows begin a file with a byte order mark.
-        return dotenv_values(path, encoding="utf-8-sig") if path.is_file() else {}
+        return dotenv_values(path, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         problem = ConfigProblem(
             variable=_DOTENV,

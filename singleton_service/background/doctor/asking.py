@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from singleton_service.background.config import Settings
+    from singleton_service.background.config import PlainSettings
     from singleton_service.background.task_queue.client import QueueClient
     from singleton_service.background.task_queue.link import Command
 
@@ -40,7 +40,7 @@ _MOST_SCHEDULES = 10
 _CONFIG = ("maxmemory-policy", "appendonly", "appendfsync", "save")
 
 
-def gather(settings: Settings) -> Facts:
+def gather(settings: PlainSettings) -> Facts:
     """Ask for everything. What is not there to be asked is part of the answer, never an error."""
     directory = None if settings.redis_url else look_at_directory(settings)
     try:
@@ -169,7 +169,7 @@ def _some(client: QueueClient, queues: list[str], status: TaskStatus) -> list[An
     return listing.list_tasks(client, queues, wanted, _MOST_TASKS, None).tasks
 
 
-def look_at_directory(settings: Settings) -> DirectoryFacts | None:
+def look_at_directory(settings: PlainSettings) -> DirectoryFacts | None:
     """Look at the directory of an embedded server; None when there is no telling which that is."""
     try:
         path = settings.resolved_data_dir()

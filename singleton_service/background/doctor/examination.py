@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from singleton_service.background.config import ConfigService
+from singleton_service.background.config import settings_in_force
 
 from . import queue_checks, server_checks, worker_checks
 from .asking import gather
@@ -13,7 +13,7 @@ from .place_checks import check_directory, check_neighbours
 from .schedule_checks import check_schedules
 
 if TYPE_CHECKING:
-    from singleton_service.background.config import Settings
+    from singleton_service.background.config import PlainSettings
 
     from .facts import Facts
     from .finding import Finding
@@ -40,7 +40,7 @@ _TROUBLES = (worker_checks.check_fetching, worker_checks.check_event_loop)
 _TASKS = (queue_checks.check_running, queue_checks.check_failed)
 
 
-def examine(settings: Settings | None = None) -> list[Finding]:
+def examine(settings: PlainSettings | None = None) -> list[Finding]:
     """Look for what keeps tasks from running, or may lose them, and say what to do about it. Changes nothing.
 
     Takes as long as a few dozen round trips to the server, however many tasks there are. An embedded server that does
@@ -52,7 +52,7 @@ def examine(settings: Settings | None = None) -> list[Finding]:
     Raises:
         ConfigError: the settings can't be used. A server that is away is a finding, not an error.
     """
-    return findings_of(gather(ConfigService.get_config() if settings is None else settings))
+    return findings_of(gather(settings_in_force() if settings is None else settings))
 
 
 def findings_of(facts: Facts) -> list[Finding]:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from singleton_service.background.config import Settings
+    from singleton_service.background.config import PlainSettings
     from singleton_service.background.task_queue import Task
 
 
@@ -138,7 +138,7 @@ class Facts:
         unreachable: why there is no server, and what to do about it.
     """
 
-    settings: Settings
+    settings: PlainSettings
     directory: DirectoryFacts | None = None
     server: ServerFacts | None = None
     queues: tuple[QueueFacts, ...] = ()

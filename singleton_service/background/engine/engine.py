@@ -13,14 +13,14 @@ from singleton_service.background.engine.errors import EngineError
 if TYPE_CHECKING:
     from redis.connection import AbstractConnection
 
-    from singleton_service.background.config.settings import Settings
+    from singleton_service.background.config.settings import PlainSettings
 
 __all__ = ["Engine", "open_engine"]
 
 _READ_TIMEOUT_S: Final = 5.0
 
 
-def open_engine(settings: Settings) -> Engine:
+def open_engine(settings: PlainSettings) -> Engine:
     """Return the engine that *settings* name, ready to make connections.
 
     With `redis_url` nothing is connected yet. Without, the embedded server of the data directory

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from singleton_service import stop
-from singleton_service.background.config import ConfigError, ConfigService
+from singleton_service.background.config import ConfigError, settings_in_force
 from singleton_service.background.config.masking import mask_url
 from singleton_service.background.config.redis_url import check_redis_url
 from singleton_service.background.config.rules import RuleError
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(source: str | None, *, is_move: bool, with_taken: bool) -> int:
-    settings = ConfigService.get_config()
+    settings = settings_in_force()
     url = check_redis_url(source) if source else settings.redis_url
     if url is None:
         _complain("Where is the old queue? Set REDIS_URL, or say --from redis://HOST:6379/0.")

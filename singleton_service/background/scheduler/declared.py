@@ -14,7 +14,7 @@ from .definition import Definition
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from singleton_service.background.config import Settings
+    from singleton_service.background.config import PlainSettings
     from singleton_service.background.task_queue.handlers import Handler
 
     from .definition import Moment
@@ -47,7 +47,7 @@ def _moments_of(handler: Handler) -> tuple[tuple[str, Moment], ...]:
     return tuple((name, "datetime" if kind is datetime else "date") for name, kind in sorted(needed.items()))
 
 
-def all_declared(settings: Settings, handlers: Iterable[Handler]) -> dict[str, Definition]:
+def all_declared(settings: PlainSettings, handlers: Iterable[Handler]) -> dict[str, Definition]:
     """Return what a process declares, by id."""
     found = default_schedules(settings)
     for handler in handlers:

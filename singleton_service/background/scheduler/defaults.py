@@ -12,7 +12,7 @@ from singleton_service.background.task_queue.requests import DEFAULT_QUEUE
 from .definition import Definition
 
 if TYPE_CHECKING:
-    from singleton_service.background.config import Settings
+    from singleton_service.background.config import PlainSettings
 
 logger = logging.getLogger("singleton_service.scheduler")
 
@@ -32,7 +32,7 @@ _HEALTH_CHECK = Definition(
 )
 
 
-def default_schedules(settings: Settings) -> dict[str, Definition]:
+def default_schedules(settings: PlainSettings) -> dict[str, Definition]:
     """Return those that the settings leave on, by their ids."""
     wanted = {CLEANUP_ID: settings.scheduler_cleanup, HEALTH_CHECK_ID: settings.scheduler_health_check}
     known = {CLEANUP_ID: _CLEANUP, HEALTH_CHECK_ID: _HEALTH_CHECK}

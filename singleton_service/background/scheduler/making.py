@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from singleton_service.background.config import ConfigService
+from singleton_service.background.config import settings_in_force
 from singleton_service.background.expressions import parse
 from singleton_service.background.task_queue import TaskQueueService
 from singleton_service.background.task_queue.availability import guarded
@@ -101,7 +101,7 @@ class Making(Opened):
         if queue is None:
             queue = (handler and handler.policy.queue) or DEFAULT_QUEUE
         start_ms, until_ms = check_bounds(start_at, until)
-        payload_json = encode_payload(payload, ConfigService.get_config().max_payload_bytes)
+        payload_json = encode_payload(payload, settings_in_force().max_payload_bytes)
         definition = Definition(
             name,
             sorted_json(payload_json),

@@ -9,7 +9,7 @@ import time
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from singleton_service.background.config import ConfigService
+from singleton_service.background.config import settings_in_force
 from singleton_service.background.engine import EngineError, open_engine
 from singleton_service.background.task_queue.client import QueueClient
 from singleton_service.background.task_queue.errors import TaskQueueError
@@ -81,7 +81,7 @@ class Recoverer:
 
     def _open(self) -> QueueClient:
         if self._client is None:
-            settings = ConfigService.get_config()
+            settings = settings_in_force()
             self._client = QueueClient(open_engine(settings), settings)
             self._client.link.call(b"PING")  # the connection and the scripts' names are there before they are needed
         return self._client

@@ -22,7 +22,7 @@ from .worker_ids import new_worker_id
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from singleton_service.background.config import Settings
+    from singleton_service.background.config import PlainSettings
     from singleton_service.background.engine import Engine
 
     from .link import Command
@@ -45,7 +45,7 @@ class QueueClient:
         worker_id: new with each start, so that no two processes ever share one.
     """
 
-    def __init__(self, engine: Engine, settings: Settings, scripts: Scripts | None = None) -> None:
+    def __init__(self, engine: Engine, settings: PlainSettings, scripts: Scripts | None = None) -> None:
         self.engine = engine
         self.settings = settings
         self.scripts = scripts or load_scripts()
@@ -272,7 +272,7 @@ class QueueClient:
         self.engine.close()
 
 
-def connect(settings: Settings) -> QueueClient:
+def connect(settings: PlainSettings) -> QueueClient:
     """Open the engine that the settings name, the embedded server included if need be.
 
     Raises:

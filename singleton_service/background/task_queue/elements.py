@@ -8,12 +8,12 @@ from collections.abc import MutableSequence, Sequence
 from inspect import Parameter
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
-from pydantic import TypeAdapter
-
-from .payloads import Form, Shape, is_any_dict, is_record
+from .payloads import Form
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from .shapes import Shape
 
 _LISTS = (list, Sequence, MutableSequence)
 _LIST_OF_DICTS_IN_WORDS = re.compile(
@@ -60,12 +60,12 @@ class ElementForm(Form):
         return args[0]
 
     def _make_shape(self) -> Shape:
+        from .shapes import record  # noqa: PLC0415 - see payloads.py
+
         (hint,) = self._hints().values()
         element = self._element(hint)
-        if is_any_dict(element):
-            return Shape(is_whole=True, adapter=None)
-        if is_record(element):
-            return Shape(is_whole=True, adapter=TypeAdapter(element))
+        if shape := record(self._task_name, element):
+            return shape
         raise TypeError(f"a batch is a list of dicts, models, dataclasses or TypedDicts, not of {element!r}")
 
     def _element(self, hint: Any) -> Any:

@@ -12,28 +12,21 @@ import re
 import types
 import typing
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass, is_dataclass
 from datetime import date, datetime
 from inspect import Parameter
-from typing import TYPE_CHECKING, Annotated, Any, NotRequired, Union, get_args, get_origin, get_type_hints
-
-from pydantic import BaseModel, PydanticUserError, TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError
-from typing_extensions import TypedDict, is_typeddict  # pydantic takes no other before Python 3.12
-
-from .codec import to_json
+from typing import TYPE_CHECKING, Any, NotRequired, get_args, get_origin, get_type_hints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_DICTS = (dict, Mapping, MutableMapping)
+    from .shapes import Shape
+
+DICTS = (dict, Mapping, MutableMapping)
 _DICT_IN_WORDS = re.compile(r"(\w+\.)?(dict|Dict|Mapping|MutableMapping)\b")
 _ANY_DICT_IN_WORDS = re.compile(
     r"(\w+\.)?((dict|Dict|Mapping|MutableMapping)(\[str, ?(\w+\.)?(Any|object)\])?|Any|object)"
 )
 _VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
-_MAX_PROBLEMS = 10
-_MAX_SHOWN_CHARS = 80
 
 
 def form_of(task_name: str, function: Callable[..., Any]) -> Form | None:
@@ -51,19 +44,6 @@ def form_of(task_name: str, function: Callable[..., Any]) -> Form | None:
         return None
     takes_more = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters)
     return Form(task_name, function, named, takes_more=takes_more)
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What a payload is to a handler.
-
-    Attributes:
-        is_whole: the one parameter gets all of it; else each gets the value of its name.
-        adapter: checks and converts it; None takes any dict.
-    """
-
-    is_whole: bool
-    adapter: TypeAdapter[Any] | None
 
 
 class Form:
@@ -107,16 +87,7 @@ class Form:
             ValueError: it is not what the handler takes; the message names fields and rules.
             TypeError: the handler's annotations can't be used.
         """
-        adapter = self._shape.adapter
-        if adapter is None:
-            return payload
-        try:
-            value = adapter.validate_python({} if payload is None else payload)
-            return adapter.dump_python(value, mode="json", by_alias=True, round_trip=True, warnings="error")
-        except ValidationError as error:
-            raise self._refusal(error) from None
-        except PydanticSerializationError as error:
-            raise ValueError(f"the payload of task {self._task_name!r} has no JSON: {error}") from error
+        return self._shape.dump(payload)
 
     def load(self, payload: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
         """Check a stored payload and return the arguments for the handler.
@@ -125,14 +96,7 @@ class Form:
             ValueError: it is not what the handler takes; the message names fields and rules.
             TypeError: the handler's annotations can't be used.
         """
-        adapter = self._shape.adapter
-        if adapter is None:
-            return (payload,), {}
-        try:
-            # As JSON, which it was: a strict model takes a date's text from JSON alone.
-            value = adapter.validate_json(to_json(payload))
-        except ValidationError as error:
-            raise self._refusal(error) from None
+        value = self._shape.load(payload)
         if self._shape.is_whole:
             return (value,), {}
         by_position = [each.name for each in self._named if each.kind is Parameter.POSITIONAL_ONLY]
@@ -153,9 +117,12 @@ class Form:
 
     @functools.cached_property
     def _shape(self) -> Shape:
+        # Here: it takes pydantic, which handlers that take dicts, and their worker's start, do without.
+        from .shapes import UNUSABLE  # noqa: PLC0415
+
         try:
             return self._make_shape()
-        except (PydanticUserError, NameError, AttributeError, SyntaxError, TypeError) as error:
+        except UNUSABLE as error:
             raise TypeError(
                 f"task {self._task_name!r} can't tell what its handler takes: {str(error).partition(chr(10))[0]}. "
                 "Annotate it with types that pydantic knows, defined at the top of a module and imported when it runs, "
@@ -163,21 +130,18 @@ class Form:
             ) from error
 
     def _make_shape(self) -> Shape:
+        from .shapes import arguments, record  # noqa: PLC0415 - see above
+
         hints = self._hints()
         if len(self._named) == 1 and not self._takes_more:
             (hint,) = hints.values()
-            if is_any_dict(hint):
-                return Shape(is_whole=True, adapter=None)
-            if is_record(hint):
-                return Shape(is_whole=True, adapter=TypeAdapter(hint))
+            if shape := record(self._task_name, hint):
+                return shape
         fields = {
             each.name: hints[each.name] if each.default is Parameter.empty else NotRequired[hints[each.name]]
             for each in self._named
         }
-        make: Any = TypedDict  # with fields that are known when it runs, which type checkers don't like
-        arguments = make("arguments", fields)
-        arguments.__pydantic_config__ = {"extra": "allow" if self._takes_more else "forbid"}
-        return Shape(is_whole=False, adapter=TypeAdapter(arguments))
+        return arguments(self._task_name, fields, takes_more=self._takes_more)
 
     def _hints(self) -> dict[str, Any]:
         hints: dict[str, Any] = {}
@@ -196,14 +160,6 @@ class Form:
                 hints[each.name] = dict[str, Any]
         return hints
 
-    def _refusal(self, error: ValidationError) -> ValueError:
-        problems = [_told(problem) for problem in error.errors(include_url=False, include_context=False)]
-        more = f"; and {len(problems) - _MAX_PROBLEMS} more" if len(problems) > _MAX_PROBLEMS else ""
-        return ValueError(
-            f"the payload of task {self._task_name!r} is not what its handler takes: "
-            f"{'; '.join(problems[:_MAX_PROBLEMS])}{more}"
-        )
-
 
 def _takes_any_dict(first: Parameter, positional: Sequence[Parameter], named: Sequence[Parameter]) -> bool:
     if any(other.default is Parameter.empty for other in named if other is not first):
@@ -220,19 +176,7 @@ def is_any_dict(hint: Any) -> bool:
     if hint is Any or hint is object:
         return True
     args = get_args(hint)
-    return (get_origin(hint) or hint) in _DICTS and (not args or (args[0] is str and args[1] in {Any, object}))
-
-
-def is_record(hint: Any) -> bool:
-    """Whether an annotation takes values whose JSON is an object."""
-    if get_origin(hint) is Annotated:
-        return is_record(get_args(hint)[0])
-    if get_origin(hint) in {Union, types.UnionType}:
-        return all(map(is_record, get_args(hint)))
-    hint = get_origin(hint) or hint
-    if hint in _DICTS or is_typeddict(hint):
-        return True
-    return isinstance(hint, type) and (is_dataclass(hint) or issubclass(hint, BaseModel))
+    return (get_origin(hint) or hint) in DICTS and (not args or (args[0] is str and args[1] in {Any, object}))
 
 
 def _fields(hints: dict[str, Any]) -> set[str]:
@@ -249,18 +193,3 @@ def _globals_of(function: Any) -> dict[str, Any]:
         function = type(function).__call__
     names: dict[str, Any] = getattr(function, "__globals__", vars(typing))
     return names
-
-
-def _told(problem: Any) -> str:
-    where = ".".join(map(str, problem["loc"])) or "the payload"
-    if problem["type"] == "missing":
-        return f"{where}: it is missing"
-    if problem["type"] == "extra_forbidden":
-        return f"{where}: there is no such argument"
-    try:
-        shown = repr(problem["input"])
-    except Exception:
-        shown = f"of type {type(problem['input']).__name__}"
-    if len(shown) > _MAX_SHOWN_CHARS:
-        shown = f"{shown[:_MAX_SHOWN_CHARS]}…"
-    return f"{where}: {problem['msg']} (it is {shown})"

@@ -7,8 +7,6 @@ from dataclasses import dataclass, fields
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, get_args
 
-from singleton_service.background.expressions import parse
-
 from .checks import check_delay, check_expiry, check_key, check_max_retries, check_priority, check_timeout
 from .ids import check_queue
 
@@ -29,12 +27,20 @@ _LARGEST_BATCH = 1000
 DEFAULT_WAIT_S = 0.2
 _LONGEST_WAIT_S = 60
 
+
+def _check_schedule(schedule: Any) -> None:
+    # Few tasks have one, and what reads it is as large as everything else that a policy takes.
+    from singleton_service.background.expressions import parse  # noqa: PLC0415
+
+    parse(schedule)
+
+
 _CHECKS: tuple[tuple[str, Callable[[Any], object]], ...] = (
     ("queue", check_queue),
     ("timeout", check_timeout),
     ("max_retries", check_max_retries),
     ("expires_in", check_expiry),
-    ("schedule", parse),
+    ("schedule", _check_schedule),
 )
 
 

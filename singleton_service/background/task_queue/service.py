@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from singleton_service import BaseService, requires
-from singleton_service.background.config import ConfigService
+from singleton_service.background.config import ConfigService, settings_in_force
 
 from .availability import guarded
 from .awaiting import Awaiting
@@ -24,7 +24,7 @@ from .scripts import MAX_BATCH
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from singleton_service.background.config import Settings
+    from singleton_service.background.config import PlainSettings
 
     from .client import QueueClient
 
@@ -37,7 +37,7 @@ class TaskQueueService(Producing, Consuming, Reading, Managing, Awaiting, BaseSe
     """
 
     # Tests of applications put something else here, to have a server and a clock of their own.
-    _connect: ClassVar[Callable[[Settings], QueueClient]] = staticmethod(connect)
+    _connect: ClassVar[Callable[[PlainSettings], QueueClient]] = staticmethod(connect)
 
     @classmethod
     def initialize(cls) -> None:
@@ -47,7 +47,7 @@ class TaskQueueService(Producing, Consuming, Reading, Managing, Awaiting, BaseSe
             QueueUnavailableError: it does not.
             EngineError: the embedded server can't be started.
         """
-        settings = ConfigService.get_config()
+        settings = settings_in_force()
         client = cls._connect(settings)
         try:
             client.link.call(b"PING")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singleton_service import BaseService, guarded
-from singleton_service.background.expressions import Cron, parse
 
 from .handle import TaskHandle
 from .handlers import Handler, registry
@@ -128,6 +127,9 @@ class TaskHandler(BaseService):
 
 
 def _cron_schedule(cls: type[TaskHandler]) -> str:
+    # Few classes have one: see policy.py.
+    from singleton_service.background.expressions import Cron, parse  # noqa: PLC0415
+
     if cls.schedule is not None:
         raise ValueError(f"{cls.__name__} has both schedule and cron_schedule: set one of them to None")
     try:

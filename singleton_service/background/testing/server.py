@@ -20,7 +20,7 @@ from singleton_service.background.task_queue.scripts import load_scripts
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from singleton_service.background.config import Settings
+    from singleton_service.background.config import PlainSettings
 
 # Every script asks for it, so that time moves with one SET, for all of them and all that is connected.
 _CLOCK: Final = 'tonumber(redis.call("GET", string.match(KEYS[1], "^[^:]*") .. ":clock") or "0")'
@@ -45,7 +45,7 @@ class RunServer:
         given = check_redis_url(redis_url) if redis_url else None
         own = {"redis_url": given, "data_dir": directory, "embedded_fsync": "no", "durability": "memory"}
         try:
-            self._engine = open_engine(load_settings().model_copy(update=own))
+            self._engine = open_engine(load_settings().but(**own))
         except EngineError as error:
             error.add_note(
                 "The fixture task_queue starts a server of the test run's own. To have it use one that runs, override "
@@ -62,9 +62,9 @@ class RunServer:
         """Where it is, for every process."""
         return self._engine.url
 
-    def connect(self, settings: Settings, namespace: str) -> QueueClient:
+    def connect(self, settings: PlainSettings, namespace: str) -> QueueClient:
         """Return a client with these settings, but of this server and this namespace, and its clock."""
-        ours = settings.model_copy(update={"redis_url": self.url, "namespace": namespace})
+        ours = settings.but(redis_url=self.url, namespace=namespace)
         return QueueClient(open_engine(ours), ours, load_scripts(_CLOCK))
 
     def set_clock(self, namespace: str, ahead_ms: int) -> None:

@@ -25,7 +25,7 @@ from .systemd import notify
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from singleton_service.background.config import Settings
+    from singleton_service.background.config import PlainSettings
 
     from .crew import Crew
     from .health_page import HealthPage
@@ -49,7 +49,7 @@ class HealthWatch:
         is_stopping: whether a stop has begun. Who starts workers after it needs another watch.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: PlainSettings) -> None:
         """Begin to tell.
 
         Raises:
@@ -198,7 +198,7 @@ def _write(file: Path, word: str) -> None:
         ) from error
 
 
-def _page(settings: Settings, watch: HealthWatch) -> HealthPage:
+def _page(settings: PlainSettings, watch: HealthWatch) -> HealthPage:
     from .health_page import HealthPage  # noqa: PLC0415 - an HTTP server, for those who want one
 
     assert settings.health_port is not None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from singleton_service import BaseService, requires
 from singleton_service._signals import stopping_on_signals
-from singleton_service.background.config import ConfigService
+from singleton_service.background.config import settings_in_force
 from singleton_service.background.task_queue import TaskQueueService
 from singleton_service.background.task_queue.availability import LateStart, guarded
 from singleton_service.background.task_queue.checks import check_delay
@@ -127,7 +127,7 @@ class WorkerService(BaseService):
                 watch.stop()
                 watch = None
             if watch is None:
-                watch = cls._watch = HealthWatch(ConfigService.get_config())
+                watch = cls._watch = HealthWatch(settings_in_force())
             return watch
 
     @classmethod

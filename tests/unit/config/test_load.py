@@ -8,6 +8,7 @@ import pytest
 
 from singleton_service.background.config import ConfigError, Settings
 from singleton_service.background.config.load import load_settings
+from singleton_service.background.config.model import model_of
 
 UNREADABLE = "/proc/self/mem"  # an input/output error at the first byte
 
@@ -72,7 +73,7 @@ def test_an_unknown_variable_is_warned_about_with_the_nearest_name(
     monkeypatch.setenv("TASKS_XYZZY", "1")
 
     with caplog.at_level(logging.WARNING, "singleton_service"):
-        assert load_settings() == Settings()
+        assert model_of(load_settings()) == Settings()
 
     assert "TASKS_LEASE_SECOND (from the environment) is ignored: did you mean TASKS_LEASE_SECONDS?" in caplog.text
     assert "did you mean REDIS_URL?" in caplog.text
@@ -112,4 +113,4 @@ def test_a_dot_env_that_cannot_be_read_is_named(bare_environment: Path) -> None:
 def test_a_folder_named_dot_env_is_left_alone(bare_environment: Path) -> None:
     (bare_environment / ".env").mkdir()
 
-    assert load_settings() == Settings()
+    assert model_of(load_settings()) == Settings()

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from singleton_service.background.config import Settings
-from singleton_service.background.config.load import rule_of
+from singleton_service.background.config.settings import SETTINGS
 from singleton_service.background.config.variables import variable_name
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "settings.md"
@@ -27,9 +26,9 @@ def unit_of(field: str) -> str:
 
 
 def row_of(name: str) -> str:
-    field = Settings.model_fields[name]
-    default = "unset" if field.default is None else f"`{str(field.default).lower()}`"
-    return f"| `{variable_name(name)}` | {default} | {unit_of(name)} | {range_of(name)} | {field.description} |"
+    setting = SETTINGS[name]
+    default = "unset" if setting.default is None else f"`{str(setting.default).lower()}`"
+    return f"| `{variable_name(name)}` | {default} | {unit_of(name)} | {range_of(name)} | {setting.meaning} |"
 
 
 def range_of(name: str) -> str:
@@ -40,10 +39,10 @@ def range_of(name: str) -> str:
         "health_file": "a path",
         "health_host": "an address",
     }
-    return by_hand.get(name) or rule_of(Settings.model_fields[name])
+    return by_hand.get(name) or SETTINGS[name].rule
 
 
-@pytest.mark.parametrize("name", Settings.model_fields)
+@pytest.mark.parametrize("name", SETTINGS)
 def test_the_reference_tells_each_setting_as_it_is(name: str) -> None:
     assert row_of(name) in PAGE.read_text().splitlines()
 
@@ -51,4 +50,4 @@ def test_the_reference_tells_each_setting_as_it_is(name: str) -> None:
 def test_the_reference_tells_no_setting_that_is_not() -> None:
     told = re.findall(r"^\| `([A-Z_]+)`", PAGE.read_text(), re.MULTILINE)
 
-    assert told == [variable_name(name) for name in Settings.model_fields]
+    assert told == [variable_name(name) for name in SETTINGS]

@@ -125,9 +125,9 @@ def test_these_are_no_namespaces(name: str) -> None:
 )
 def test_a_value_out_of_range_is_refused(field: str, value: object) -> None:
     with pytest.raises(ValidationError, match=field):
-        Settings(**{field: value})  # type: ignore[arg-type]
+        Settings(**{field: value})
 
 
 def test_an_unknown_argument_is_refused() -> None:
     with pytest.raises(ValidationError, match="lease_second"):
-        Settings(lease_second=5)  # type: ignore[call-arg]
+        Settings(lease_second=5)

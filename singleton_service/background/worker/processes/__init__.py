@@ -3,8 +3,7 @@
 pool.py has them from the outside: one thread for all of them. inside.py is what runs in each.
 """
 
-from .child import is_importing_main
 from .pool import ProcessPool
-from .travel import check_tickets
+from .travel import check_tickets, is_importing_main
 
 __all__ = ["ProcessPool", "check_tickets", "is_importing_main"]

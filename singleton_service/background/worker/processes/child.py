@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import multiprocessing.process
 import multiprocessing.spawn
 import os
 import pickle
@@ -22,7 +21,7 @@ from .frames import TELL_WHERE, Kind, Line
 from .logs import levels
 
 if TYPE_CHECKING:
-    from singleton_service.background.config import Settings
+    from singleton_service.background.config import PlainSettings
     from singleton_service.background.worker.job import Job
     from singleton_service.background.worker.seat import Order
 
@@ -54,7 +53,7 @@ class Child:
         failure: why it can't be used, as it said itself.
     """
 
-    def __init__(self, name: str, settings: Settings, ready_by: float) -> None:
+    def __init__(self, name: str, settings: PlainSettings, ready_by: float) -> None:
         """Start it. It may be given a job at once.
 
         Args:
@@ -192,11 +191,6 @@ class Child:
         shown = [f'  File "{match["file"]}", line {match["line"]}, in {match["name"]}' for match in frames[:outermost]]
         ending = lines[0] if lines[0].startswith("Fatal") else "Killed"
         return "\n".join(["Traceback (most recent call last):", *reversed(shown), ending, ""])
-
-
-def is_importing_main() -> bool:
-    """Whether this is a process that was spawned just now, and imports the main module of its parent."""
-    return getattr(multiprocessing.process.current_process(), "_inheriting", False)
 
 
 def _spawn(line: int, stack: int, path: list[str]) -> subprocess.Popen[bytes]:

@@ -18,7 +18,6 @@ from singleton_service.background.worker.executor import take_all, tell_of_drop
 from singleton_service.background.worker.job import Ending
 from singleton_service.background.worker.seat import Order
 
-from .child import Child
 from .frames import Kind as FrameKind
 from .logs import log_here
 from .travel import ticket_for
@@ -26,12 +25,13 @@ from .travel import ticket_for
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from singleton_service.background.config import Settings
+    from singleton_service.background.config import PlainSettings
     from singleton_service.background.task_queue.handlers import Handler
     from singleton_service.background.worker.execution import Execution
     from singleton_service.background.worker.executor import Kind
     from singleton_service.background.worker.job import Job
 
+    from .child import Child
     from .travel import Ticket
 
 logger = logging.getLogger("singleton_service.worker")
@@ -55,7 +55,7 @@ class ProcessPool:
     kind: Kind = "process"
 
     def __init__(
-        self, size: int, execution: Execution, done: deque[Job], ring: Callable[[], None], settings: Settings
+        self, size: int, execution: Execution, done: deque[Job], ring: Callable[[], None], settings: PlainSettings
     ) -> None:
         self.size = size
         self._execution = execution
@@ -275,6 +275,9 @@ class ProcessPool:
     # Processes
 
     def _new_child(self) -> Child | None:
+        # Here: what spawns processes is as large as the rest of a worker, and most have no such tasks.
+        from .child import Child  # noqa: PLC0415
+
         self._started += 1
         try:
             child = Child(f"worker-process-{self._started}", self._settings, time.monotonic() + _STARTS_WITHIN_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from singleton_service.background.task_queue.handlers import Handler
@@ -56,6 +57,13 @@ def ticket_for(handler: Handler) -> Ticket:
             "is defined at the top of a module, or define the task with @task"
         ) from error
     return Ticket(handler.name, module, qualname, policy)
+
+
+def is_importing_main() -> bool:
+    """Whether this is a process that was spawned just now, and imports the main module of its parent."""
+    # Not imported: what was spawned has it already, and others do without.
+    spawning = sys.modules.get("multiprocessing.process")
+    return spawning is not None and getattr(spawning.current_process(), "_inheriting", False)
 
 
 def check_tickets(handlers: Mapping[str, Handler]) -> None:
