@@ -21,6 +21,7 @@ from .dispatcher_loop import DispatcherLoop, server_of
 from .feeds import Feeds
 from .in_hand import InHand
 from .job import Ending
+from .lookahead import PORTION
 from .outbox import Outbox
 from .seat import Order
 from .wakeup import WakeUp
@@ -243,7 +244,7 @@ class Dispatcher:
         if self._in_hand.has_suspect:
             # A suspect is the only new start while it lasts.
             return 0
-        return min(max(self._rooms(queue, now).values()), MAX_BATCH)
+        return min(max(self._rooms(queue, now).values()), PORTION)
 
     def _rooms(self, queue: str | None, now: float) -> dict[str, int]:
         # Suspects are fetched only with nothing waiting: run dry for a moment now and then.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .batch import members_of
 from .job import Ending
-from .lookahead import HORIZON_S, Lookahead
+from .lookahead import HORIZON_S, PORTION, Lookahead
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,7 +62,8 @@ class Lane:
         idle = self.executor.size - self.number
         ahead = 0 if to_run_dry else self._lookahead.tasks
         # Where enough waits: a fuller batch costs less.
-        return 0 if idle <= 0 and idle + ahead < ahead // 2 else max(0, idle + ahead)
+        worth_asking = min(ahead, PORTION) // 2
+        return 0 if idle <= 0 and idle + ahead < worth_asking else max(0, idle + ahead)
 
     def put(self, jobs: Sequence[Job], now: float) -> None:
         """Hand jobs from one queue to the executor. They go before those of less urgent queues that wait there."""

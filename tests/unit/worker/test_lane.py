@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from singleton_service.background.task_queue.lease import Lease
 from singleton_service.background.worker.job import Ending, Job
 from singleton_service.background.worker.lane import Lane
+from singleton_service.background.worker.lookahead import PORTION
 
 if TYPE_CHECKING:
     from singleton_service.background.worker.executor import Kind
@@ -85,6 +86,17 @@ def test_short_jobs_are_held_ready_unless_it_is_to_run_dry() -> None:
     assert (room(lane), lane.room("default", 0, to_run_dry=True)) == (104, 4)
     lane.put(jobs(60), 0)
     assert (room(lane), lane.capacity("default", 0)) == (0, 44), "enough waits; but what comes all the same is taken"
+
+
+def test_of_the_shortest_jobs_a_portion_is_asked_for_while_two_are_worked_at() -> None:
+    lane, _ = lane_of(4)
+    lane.ended([0.0], 0, 0)
+    lane.put(jobs(2 * PORTION + 4), 0)
+    assert room(lane) == PORTION
+    lane.put(jobs(PORTION), 0)
+    assert room(lane) == 0
+    lane.ended([0.0] * (PORTION // 2), PORTION // 2, 0)
+    assert room(lane) == PORTION // 2, "soon enough for the server to look for it in the meantime"
 
 
 def test_a_more_urgent_queue_overtakes_what_waits_up_to_as_many_as_there_are_places() -> None:
