@@ -27,7 +27,7 @@ AT_ONCE = $(if $(findstring no:xdist,$(ARGS)),,--numprocesses=$(JOBS) --dist=loa
 
 .DEFAULT_GOAL := help
 .PHONY: help run api test test-all check format faults mutants soak
-.PHONY: bench bench-own bench-ceiling bench-queue bench-schedules bench-container clean
+.PHONY: bench bench-own bench-ceiling bench-queue bench-schedules bench-container profile clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL: # one pip at a time in one .venv
 
@@ -82,6 +82,9 @@ bench-ceiling: $(FULL) ## Measure what this machine allows: bare loops, and how 
 bench-queue: $(FULL) ## Measure what a task costs the server: memory, and time with a million waiting
 	@$(BIN)/python -m benchmarks.memory
 	@$(BIN)/python -m benchmarks.depth
+
+profile: $(FULL) ## Show where the time of a task goes, in client, worker and server, and draw it for the docs
+	@$(BIN)/python -m benchmarks.profiling $(ARGS)
 
 bench-schedules: $(FULL) ## Kill schedulers for two minutes: missing and double instants, lateness, idle cost
 	@$(BIN)/python -m benchmarks.schedules $(ARGS)
