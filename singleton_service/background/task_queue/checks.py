@@ -23,6 +23,8 @@ _SHORTEST_TIMEOUT_S = 0.001
 _SHORTEST_RATE_S = 0.001
 MAX_DELAY_SECONDS = 100 * 366 * 24 * 3600
 _CONTAINERS = (dict, list, tuple)
+_STRING = frozenset({str})
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 def check_name(name: object) -> str:
@@ -77,6 +79,8 @@ def encode_payload(payload: object, max_bytes: int) -> bytes:
 
 def _check_keys(payload: Mapping[Any, Any]) -> None:
     """Refuse keys that are no strings, at any depth: JSON would turn 5 into "5", and the handler would get that."""
+    if _STRING.issuperset(map(type, payload)) and _PLAIN.issuperset(map(type, payload.values())):
+        return
     # A stack of its own: structures may be nested deeper than calls. A path is (path of the container, key in it).
     inside: list[tuple[Any, Any]] = [(payload, None)]
     while inside:
@@ -135,6 +139,8 @@ def check_priority(priority: object) -> TaskPriority:
     Raises:
         ValueError: it is none of the four.
     """
+    if isinstance(priority, TaskPriority):
+        return priority
     if isinstance(priority, int) and not isinstance(priority, bool) and priority in set(TaskPriority):
         return TaskPriority(priority)
     names = ", ".join(f"TaskPriority.{known.name} ({known.value})" for known in TaskPriority)
@@ -198,6 +204,8 @@ def check_tags(tags: object) -> tuple[str, ...]:
         TypeError: they are no list of strings.
         ValueError: there are too many, or one is not usable.
     """
+    if tags == ():
+        return ()
     if isinstance(tags, str) or not isinstance(tags, Iterable):
         raise TypeError(f"tags {tags!r} is {_a(tags)}, it must be a list of strings: ['nightly']")
     found = tuple(check_key("tag", tag) for tag in tags)

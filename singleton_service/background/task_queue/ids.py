@@ -7,6 +7,7 @@ uid from a caller or a schedule: "=" and the name given, the same task for ever.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 
@@ -30,8 +31,15 @@ _MANY = 256
 def new_uid(priority: int) -> str:
     """Make a uid nobody else makes. The time in it is this machine's and decides no more than where its body lies."""
     ms = wall_clock.now_ms()
-    first = priority + (_FINE if _crowd.has_many(ms >> 10) else _COARSE)
-    return f"{_ALPHABET[first]}{_time_part(ms)}{_random_part(os.urandom(_RANDOM_BYTES))}"
+    second = ms >> 10
+    first = priority + (_FINE if _crowd.has_many(second) else _COARSE)
+    noise = int.from_bytes(os.urandom(_RANDOM_BYTES), "big")
+    pairs = _PAIRS
+    return (
+        f"{_ALPHABET[first]}{_spelled(second)}{pairs[ms & 1023]}"
+        f"{pairs[noise & 1023]}{pairs[(noise >> 10) & 1023]}{pairs[(noise >> 20) & 1023]}"
+        f"{pairs[(noise >> 30) & 1023]}{pairs[(noise >> 40) & 1023]}"
+    )
 
 
 class _Crowd:
@@ -114,24 +122,9 @@ def check_queue(queue: object) -> str:
     )
 
 
-def _time_part(ms: int) -> str:
+@functools.lru_cache(maxsize=4)
+def _spelled(second: int) -> str:
+    """Write down all but the last two characters of a time; they stay the same for about a second."""
     pairs = _PAIRS
-    return (
-        _ALPHABET[(ms >> 40) & 31]
-        + pairs[(ms >> 30) & 1023]
-        + pairs[(ms >> 20) & 1023]
-        + pairs[(ms >> 10) & 1023]
-        + pairs[ms & 1023]
-    )
-
-
-def _random_part(noise: bytes) -> str:
-    number = int.from_bytes(noise, "big")
-    pairs = _PAIRS
-    return (
-        pairs[number & 1023]
-        + pairs[(number >> 10) & 1023]
-        + pairs[(number >> 20) & 1023]
-        + pairs[(number >> 30) & 1023]
-        + pairs[(number >> 40) & 1023]
-    )
+    first = _ALPHABET[(second >> 30) & 31]
+    return f"{first}{pairs[(second >> 20) & 1023]}{pairs[(second >> 10) & 1023]}{pairs[second & 1023]}"
