@@ -148,3 +148,32 @@ def test_a_schedule_that_finds_the_queue_full_warns_and_is_fired_when_there_is_r
     until(lambda: SchedulerService.get_scheduler_stats()["jobs_executed"])
     (job,) = [job for job in SchedulerService.get_scheduled_jobs() if job["id"] == schedule_id]
     assert limited.get_task_status(job["last_task_id"]) is not None
+
+
+def test_threads_that_enqueue_at_once_each_have_the_answer_to_their_own_task(
+    queue: Queue, in_thread: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TASKS_MAX_BACKLOG", "200")
+    payload_of: dict[str, dict[str, Any]] = {}
+    refused: list[int] = []
+
+    def enqueue(line: int) -> None:
+        for n in range(40):
+            payload = {"n": line * 40 + n}
+            try:
+                payload_of[queue.enqueue_task("x", payload, unique_key=f"key-{n}" if line < 2 else None)] = payload
+            except QueueFullError:
+                refused.append(payload["n"])
+
+    threads = [in_thread(lambda line=line: enqueue(line)) for line in range(8)]
+    for thread in threads:
+        thread.join()
+
+    assert queue.get_queue_stats()["tasks_queued"] == 200
+    # Who has a key stands for whoever asks for it later, and is refused nothing.
+    assert len(payload_of) == 200
+    assert len(refused) >= 320 - 200 - 40
+    for task_id, payload in payload_of.items():
+        found = queue.get_task_status(task_id)
+        assert found is not None
+        assert found.payload == payload or (found.unique_key and found.payload["n"] % 40 == payload["n"] % 40)

@@ -15,6 +15,7 @@ from singleton_service.background.task_queue import (
     consuming,
     heartbeat,
     ids,
+    joint,
     leases,
     link,
     outage,
@@ -107,8 +108,8 @@ class Lock:
         self._waiting = Waiting(stage)
         self._is_free = True
 
-    def acquire(self, timeout: float | None = None) -> bool:
-        if not self._waiting.until(lambda: self._is_free, timeout):
+    def acquire(self, *, blocking: bool = True, timeout: float | None = None) -> bool:
+        if not self._waiting.until(lambda: self._is_free, timeout if blocking else 0.0):
             return False
         self._is_free = False
         return True
@@ -291,7 +292,7 @@ def standing_in(stage: Stage, chance: random.Random) -> Iterator[None]:
     noise = _Module(os, urandom=chance.randbytes)
     replaced: list[tuple[Any, str, Any]] = [
         *((module, "time", clock) for module in _ASK_THE_TIME),
-        *((module, "threading", threads) for module in (leases, heartbeat, dispatcher, pool, crew, time_limits)),
+        *((module, "threading", threads) for module in (joint, leases, heartbeat, dispatcher, pool, crew, time_limits)),
         (seat, "threading", idents),
         (seat, "_throw", stage.throw),
         (pool, "SimpleQueue", of_stage(Inbox)),

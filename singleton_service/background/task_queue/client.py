@@ -11,6 +11,7 @@ from singleton_service.background.engine import open_engine
 
 from .confirming import Confirmer
 from .errors import ProtocolVersionError, QueueUnavailableError
+from .joint import Joint
 from .keys import queues_key
 from .link import Link
 from .outage import Outage, backoff_s
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from singleton_service.background.engine import Engine
 
     from .link import Command
+    from .protocol import Enqueued
+    from .requests import PreparedTask
     from .scripts import Scripts
 
 # A caller must have an answer within two seconds, good or bad: no attempt begins later than this, and none takes longer
@@ -61,6 +64,7 @@ class QueueClient:
             max_backlog=settings.max_backlog,
         )
         self._protocols: dict[str, Protocol] = {}
+        self._joints: dict[str, Joint] = {}
         self._registered: set[str] = set()
         self._local = threading.local()
         self._links_lock = threading.Lock()
@@ -147,6 +151,41 @@ class QueueClient:
             return self.link.run([command])[0]
 
         return self._patiently(send)
+
+    def enqueue(self, tasks: Sequence[PreparedTask]) -> Enqueued:
+        """Send tasks of one queue, which is made known first. A single one goes along with those of other threads.
+
+        Raises:
+            QueueUnavailableError: the server did not answer for up to two seconds.
+            ProtocolVersionError: a newer version has made the queue its own.
+        """
+        queue = tasks[0].queue
+        is_joint = len(tasks) == 1
+
+        def send(again: bool) -> Enqueued:  # noqa: FBT001 - handed on as it comes
+            self.register_queue(queue)
+            if again or not is_joint:
+                return self._enqueue(tasks)
+            joint = self._joints.get(queue) or self._new_joint(queue)
+            return joint.enqueue(tasks[0])
+
+        enqueued: Enqueued = self._patiently(send)
+        return enqueued
+
+    def _enqueue(self, tasks: Sequence[PreparedTask]) -> Enqueued:
+        protocol = self.protocol(tasks[0].queue)
+        (reply,) = self.link.run([protocol.enqueue([task[1:4] for task in tasks])])
+        return protocol.enqueued(reply, [task.uid for task in tasks])
+
+    def _new_joint(self, queue: str) -> Joint:
+        if len(self._joints) >= _MOST_PROTOCOLS:
+            self._joints.clear()
+        joint = self._joints[queue] = Joint(self._enqueue, lambda given_up: self._drop_joint(queue, given_up))
+        return joint
+
+    def _drop_joint(self, queue: str, joint: Joint) -> None:
+        if self._joints.get(queue) is joint:
+            del self._joints[queue]
 
     def finish(self, make: Callable[[bool], Command]) -> Any:
         """Send the end of something that this process has begun, which it may whoever's the queue is by now.

@@ -16,10 +16,11 @@ from .errors import (
     TaskQueueError,
 )
 from .ids import join_id
+from .joint import MAX_BATCH_BYTES
 from .opened import Opened
 from .outage import backoff_s
 from .records import TaskPriority, TaskRequest
-from .requests import Fire, PreparedTask, prepare
+from .requests import Fire, PreparedTask, prepare, prepare_given
 from .scripts import MAX_BATCH
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from .protocol import Enqueued
-
-# A batch larger than this would hold the server up and outlast a caller's patience.
-MAX_BATCH_BYTES = 4 * 1024 * 1024
 
 
 class Producing(Opened):
@@ -104,7 +102,7 @@ class Producing(Opened):
                 (TASKS_DURABILITY_TIMEOUT_SECONDS); `task_ids` has its id.
         """
         room_by = _room_by(wait_for_room)
-        request = TaskRequest(
+        given = (
             name,
             payload,
             delay_seconds,
@@ -122,7 +120,12 @@ class Producing(Opened):
             result_ttl,
             durability,
         )
-        return cls._enqueue(request, room_by=room_by)
+        cls._check_accepting()
+        settings = cls._open_client().settings
+        task = prepare_given(given, cls._task_handlers, settings.max_payload_bytes)
+        accepted: dict[str, str] = {}
+        cls._send([task], accepted, room_by)
+        return accepted[task.id]
 
     @classmethod
     @guarded
@@ -208,15 +211,6 @@ class Producing(Opened):
             raise NotAcceptingError
 
     @classmethod
-    def _enqueue(cls, request: TaskRequest, room_by: float = 0) -> str:
-        cls._check_accepting()
-        client = cls._open_client()
-        prepared = prepare(request, cls._task_handlers, client.settings.max_payload_bytes)
-        accepted: dict[str, str] = {}
-        cls._send([prepared], accepted, room_by)
-        return accepted[prepared.id]
-
-    @classmethod
     def _enqueue_fires(cls, fires: Sequence[tuple[TaskRequest, Fire]]) -> list[str | Exception]:
         """Enqueue for the scheduler: each task carries which fire of which schedule it is.
 
@@ -286,14 +280,12 @@ class Producing(Opened):
     def _offer(cls, batch: Sequence[PreparedTask]) -> tuple[Enqueued, dict[str, str]]:
         """Send tasks of one queue; return what became of them, and why which durability was not confirmed."""
         client = cls._open_client()
-        queue = batch[0].queue
-        protocol = client.protocol(queue)
-        command = protocol.enqueue([(task.uid, task.when, task.body) for task in batch])
-        missing: dict[str, str] = {}
-        if durabilities := cls._to_confirm(batch):
-            reply, missing = client.persist_confirmed(queue, command, durabilities)
-        else:
-            reply = client.persist(queue, command)
+        durabilities = cls._to_confirm(batch)
+        if not durabilities:
+            return client.enqueue(batch), {}
+        protocol = client.protocol(batch[0].queue)
+        command = protocol.enqueue([task[1:4] for task in batch])
+        reply, missing = client.persist_confirmed(batch[0].queue, command, durabilities)
         return protocol.enqueued(reply, [task.uid for task in batch]), missing
 
     @classmethod

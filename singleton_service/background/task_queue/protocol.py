@@ -6,10 +6,13 @@ One `Protocol` speaks for one queue; it holds no connection, so the same one ser
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .keys import QueueKeys
 from .lease import Lease
+from .wire import Head
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,8 +24,7 @@ PROTOCOL_VERSION = 3
 SEEN_FOR_MS = 24 * 3600 * 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Enqueued:
+class Enqueued(NamedTuple):
     """What became of a batch.
 
     Attributes:
@@ -127,21 +129,23 @@ class Protocol:
 
     def enqueue(self, items: Iterable[tuple[str, bytes, bytes]]) -> Command:
         """Items are (uid, when, body), see enqueue.lua; `enqueued` reads the answer."""
-        script = self._scripts.enqueue
-        flat = [part for item in items for part in item]
-        return script.command(
+        return self._enqueue.call(tuple(chain.from_iterable(items)))
+
+    @cached_property
+    def _enqueue(self) -> Head:
+        command = self._scripts.enqueue.command(
             self.keys,
-            flat,
             protocol=PROTOCOL_VERSION,
             max_backlog=self.limits.max_backlog,
             seen_for_ms=SEEN_FOR_MS,
             **self._endings,
         )
+        return Head(command)
 
     @staticmethod
     def enqueued(reply: list[Any], uids: Sequence[str]) -> Enqueued:
         """Read the answer of an enqueue of these uids."""
-        found: list[str | None] = list(uids)
+        found: list[str | None] = [*uids]
         for n in range(2, len(reply), 2):
             found[int(reply[n]) - 1] = reply[n + 1].decode() or None
         return Enqueued(found, int(reply[1]))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from . import checks, wall_clock
 from .codec import encode_body
@@ -11,18 +12,39 @@ from .ids import check_queue, given_uid, join_id, new_uid
 from .records import TaskPriority, TaskRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from .handlers import Handler
-    from .policy import Policy
 
 DEFAULT_QUEUE = "default"
 DEFAULT_MAX_RETRIES = 3
 NOW = b"0"
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedTask:
+# The arguments of an enqueue, in the order of the fields of a TaskRequest. One is not made of them just to be read.
+Given: TypeAlias = tuple[
+    str,
+    "Mapping[str, Any] | None",
+    float,
+    "int | None",
+    "str | None",
+    "TaskPriority | None",
+    "datetime | None",
+    "float | None",
+    "float | None",
+    "str | None",
+    str,
+    "str | None",
+    "str | None",
+    "Sequence[str]",
+    "float | None",
+    "str | None",
+]
+given_in: Callable[[TaskRequest], Given] = attrgetter(*(field.name for field in fields(TaskRequest)))
+
+
+class PreparedTask(NamedTuple):
     """A task ready to be sent; `when` as enqueue.lua takes it."""
 
     queue: str
@@ -48,71 +70,81 @@ class Fire:
 def prepare(
     request: TaskRequest, handlers: Mapping[str, Handler], max_payload_bytes: int, fire: Fire | None = None
 ) -> PreparedTask:
-    """Check a request and write its body. What it leaves open, the task's own policy says, else the default.
+    """Do as `prepare_given`, with what is given in a request."""
+    return prepare_given(given_in(request), handlers, max_payload_bytes, fire)
+
+
+def prepare_given(
+    given: Given, handlers: Mapping[str, Handler], max_payload_bytes: int, fire: Fire | None = None
+) -> PreparedTask:
+    """Check what is given and write its body. What it leaves open, the task's own policy says, else the default.
 
     Raises:
         ValueError, TypeError: an argument can't be used; the message says which and why.
     """
-    name = checks.check_name(request.name)
-    handler = handlers.get(name)
-    payload = request.payload
+    (
+        name,
+        payload,
+        delay_seconds,
+        max_retries,
+        queue,
+        priority,
+        eta,
+        expires_in,
+        timeout,
+        unique_key,
+        unique,
+        limit_key,
+        task_id,
+        tags,
+        result_ttl,
+        durability,
+    ) = given
+    handler = handlers.get(checks.check_name(name))
     if handler is not None and handler.form is not None:
         payload = handler.form.dump(payload)
     payload_json = checks.encode_payload(payload, max_payload_bytes)
-    policy = handler.policy if handler else None
-    if policy and (policy.expires_in is not None or policy.unique_key is not None):
-        request = _with_bounds(request, policy)
-    max_retries = request.max_retries
-    if max_retries is None:
-        max_retries = policy.max_retries if policy and policy.max_retries is not None else DEFAULT_MAX_RETRIES
-    queue = request.queue if request.queue is not None else (policy and policy.queue) or DEFAULT_QUEUE
-    timeout = request.timeout
-    if timeout is None and policy:
-        timeout = policy.timeout
-    priority = request.priority
-    if priority is None:
-        priority = policy.priority if policy and policy.priority is not None else TaskPriority.NORMAL
-    priority = checks.check_priority(priority)
+    if handler is not None:
+        policy = handler.policy
+        max_retries = policy.max_retries if max_retries is None else max_retries
+        queue = policy.queue if queue is None else queue
+        priority = policy.priority if priority is None else priority
+        expires_in = policy.expires_in if expires_in is None else expires_in
+        timeout = policy.timeout if timeout is None else timeout
+        unique_key = policy.unique_key if unique_key is None else unique_key
+    priority = TaskPriority.NORMAL if priority is None else checks.check_priority(priority)
     body = encode_body(
         name,
         payload_json,
         priority,
         # A uid of our own tells when it was made.
-        None if request.task_id is None else wall_clock.now_ms(),
-        checks.check_max_retries(max_retries),
-        unique_key=None if request.unique_key is None else checks.check_key("unique_key", request.unique_key),
-        limit_key=None if request.limit_key is None else checks.check_key("limit_key", request.limit_key),
-        expires=request.expires_in is not None,
+        None if task_id is None else wall_clock.now_ms(),
+        DEFAULT_MAX_RETRIES if max_retries is None else checks.check_max_retries(max_retries),
+        unique_key=None if unique_key is None else checks.check_key("unique_key", unique_key),
+        limit_key=None if limit_key is None else checks.check_key("limit_key", limit_key),
+        expires=expires_in is not None,
         timeout_ms=None if timeout is None else round(checks.check_timeout(timeout) * 1000),
-        tags=checks.check_tags(request.tags),
+        tags=checks.check_tags(tags),
         schedule_id=fire.schedule_id if fire else None,
         scheduled_for_ms=fire.instant_ms if fire else None,
-        starts_later=request.eta is not None or bool(request.delay_seconds),
-        result_ttl_ms=None if request.result_ttl is None else checks.check_result_ttl(request.result_ttl),
+        starts_later=eta is not None or bool(delay_seconds),
+        result_ttl_ms=None if result_ttl is None else checks.check_result_ttl(result_ttl),
     )
-    uid = new_uid(priority) if request.task_id is None else given_uid(request.task_id)
-    return PreparedTask(check_queue(queue), uid, _when(request), body, checks.check_durability(request.durability))
+    uid = new_uid(priority) if task_id is None else given_uid(task_id)
+    queue = DEFAULT_QUEUE if queue is None else check_queue(queue)
+    mode = checks.check_unique(unique)
+    when = _start(delay_seconds, eta)
+    if expires_in is not None:
+        when = b"%b;%d;%b" % (when, round(checks.check_expiry(expires_in) * 1000), mode.encode())
+    elif unique_key is not None:
+        when = b"%b;;%b" % (when, mode.encode())
+    return PreparedTask(queue, uid, when, body, checks.check_durability(durability))
 
 
-def _with_bounds(request: TaskRequest, policy: Policy) -> TaskRequest:
-    return replace(
-        request,
-        expires_in=policy.expires_in if request.expires_in is None else request.expires_in,
-        unique_key=policy.unique_key if request.unique_key is None else request.unique_key,
-    )
-
-
-def _when(request: TaskRequest) -> bytes:
-    mode = checks.check_unique(request.unique)
-    if request.expires_in is None:
-        return _start(request) if request.unique_key is None else b"%b;;%b" % (_start(request), mode.encode())
-    return b"%b;%d;%b" % (_start(request), round(checks.check_expiry(request.expires_in) * 1000), mode.encode())
-
-
-def _start(request: TaskRequest) -> bytes:
-    delay_s = checks.check_delay("delay_seconds", request.delay_seconds)
-    if request.eta is None:
+def _start(delay_seconds: float, eta: datetime | None) -> bytes:
+    delay_s = checks.check_delay("delay_seconds", delay_seconds)
+    if eta is None:
         return b"+%d" % round(delay_s * 1000) if delay_s else NOW
     if delay_s:
-        raise ValueError(f"both eta {request.eta!r} and delay_seconds {delay_s} are given: pass one of them")
-    return b"=%d" % checks.check_eta(request.eta)
+        raise ValueError(f"both eta {eta!r} and delay_seconds {delay_s} are given: pass one of them")
+    return b"=%d" % checks.check_eta(eta)

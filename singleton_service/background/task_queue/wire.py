@@ -23,6 +23,45 @@ if TYPE_CHECKING:
 _READ_BYTES = 65_536
 
 
+class Call(tuple[bytes | str | int, ...]):  # noqa: SLOT001 - it holds its head
+    """A command that begins as many others do.
+
+    Attributes:
+        head: that beginning.
+    """
+
+    head: Head
+
+
+class Head:
+    """The beginning of commands that is the same each time: packed once."""
+
+    __slots__ = ("packed", "parts")
+
+    def __init__(self, parts: Command) -> None:
+        self.parts = parts
+        self.packed = _packed_parts(parts)
+
+    def call(self, rest: Command) -> Call:
+        """Return the command that goes on with *rest*."""
+        call = Call(self.parts + rest)
+        call.head = self
+        return call
+
+
+def _packed(command: Command) -> bytes:
+    if isinstance(command, Call):
+        head = command.head
+        return b"*%d\r\n%b%b" % (len(command), head.packed, _packed_parts(command[len(head.parts) :]))
+    packed: bytes = pack_command(command)  # type: ignore[arg-type]  # its types know tuples of one
+    return packed
+
+
+def _packed_parts(parts: Command) -> bytes:
+    packed: bytes = pack_command(parts)  # type: ignore[arg-type]  # as above
+    return packed[packed.index(b"\n") + 1 :]
+
+
 class Wire:
     """Made for a connection that is open, and gone with it. Not thread-safe."""
 
@@ -58,7 +97,7 @@ class Wire:
         Raises:
             OSError: the connection is gone, or the server has taken in nothing for its time.
         """
-        packed = b"".join(map(pack_command, commands))  # type: ignore[arg-type]  # its types know tuples of one
+        packed = b"".join(map(_packed, commands))
         try:
             sent = self._socket.send(packed)
         except TimeoutError:
