@@ -44,6 +44,8 @@ _UNREADABLE: dict[str, Any] = {"n": "(written by a newer version)", "c": 0, "m":
 _compact = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _ascii = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
 
+_read = json.JSONDecoder().raw_decode
+
 
 def _quick_encoder() -> Callable[[object, int], Iterable[str]]:
     """Return what `_compact` makes anew for each value, which takes as long as the value. It tells less of errors."""
@@ -71,6 +73,20 @@ def to_json(value: object) -> bytes:
         return _ascii(value).encode()
     except (TypeError, ValueError, RecursionError):
         return _compact.encode(value).encode()
+
+
+def from_json(data: bytes) -> Any:
+    """Read what `to_json` wrote, or other JSON.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        value, end = _read(text := data.decode())
+    except ValueError:
+        return json.loads(data)
+    # What is not of our own writing may end with blanks, or with what is not JSON.
+    return value if end == len(text) else json.loads(data)
 
 
 def encode_body(  # noqa: PLR0913 - the fields of a body, each its own
@@ -127,12 +143,11 @@ def name_in(body: bytes) -> str:
 
 def decode_body(body: bytes) -> dict[str, Any]:
     """Return the fields of a readable body: "n" name, "m" max retries, "p" payload, and those it has of the rest."""
-    head, _, rest = body[_TRAITS_END:].partition(b"\n")
-    payload, _, extras = rest.partition(b"\n")
+    head, payload, *extras = body[_TRAITS_END:].split(b"\n", 2)
     max_retries, _, name = head.partition(b"|")
-    fields = {"n": name.decode(), "m": int(max_retries), "p": json.loads(payload)}
+    fields = {"n": name.decode(), "m": int(max_retries), "p": from_json(payload)}
     if extras:
-        fields.update(json.loads(extras))
+        fields.update(from_json(extras[0]))
     return fields
 
 

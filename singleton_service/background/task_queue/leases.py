@@ -48,7 +48,8 @@ class Leases:
                 if lease.is_suspect:
                     self._suspects.add(lease)
                     self._has_no_suspect.clear()
-                self._forget_suspect(earlier)
+                if self._suspects:
+                    self._forget_suspect(earlier)
 
     def drop(self, leases: Iterable[Lease]) -> None:
         """Hold leases no more: their tasks were finished, given back or lost."""
@@ -57,7 +58,8 @@ class Leases:
                 held = self._held.get(lease.queue)
                 if held and held.get(lease.uid) is lease:
                     del held[lease.uid]
-                self._forget_suspect(lease)
+                if self._suspects:
+                    self._forget_suspect(lease)
 
     def _forget_suspect(self, lease: Lease | None) -> None:
         if lease in self._suspects:

@@ -179,15 +179,13 @@ class Protocol:
         fence, next_ms, left = reply[:3]
         token = b"%b|%b" % (fence, self.worker.encode())
         number = int(fence)
+        queue, worker = self.queue, self.worker
         leases = []
-        for n in range(3, len(reply), 3):
+        for uid, body, past in zip(reply[3::3], reply[4::3], reply[5::3], strict=True):
             retries = crashes = 0
-            if reply[n + 2]:
-                past = reply[n + 2].split(b"|")
-                retries, crashes = int(past[0]), int(past[1])
-            leases.append(
-                Lease(self.queue, reply[n].decode(), number, self.worker, token, reply[n + 1], retries, crashes)
-            )
+            if past:
+                retries, crashes = map(int, past.split(b"|")[:2])
+            leases.append(Lease(queue, uid.decode(), number, worker, token, body, retries, crashes))
         is_cut_short, *aside = (mark == ord("1") for mark in left)
         return Fetched(leases, next_ms if next_ms >= 0 else None, is_cut_short, tuple(aside))
 

@@ -11,7 +11,7 @@ from singleton_service.background.task_queue.errors import TaskTimeoutError
 from singleton_service.background.task_queue.outcomes import PermanentError, Retry, TaskResult
 from singleton_service.exceptions import CircuitOpenError
 
-from .failures import Judge, returned_failure
+from .failures import Judge, is_outcome, returned_failure
 from .job import Ending
 from .seat import Order
 from .tracebacks import shown, told
@@ -41,7 +41,7 @@ class Endings:
 
     def returned(self, job: Job, result: Any, fields: dict[str, Any]) -> None:
         """The handler returned this; *fields* are those of the task's body."""
-        if isinstance(result, (TaskResult, dict)):
+        if is_outcome(result):
             self._take(job, result, fields["m"])
         else:
             self._complete(job, result)

@@ -7,6 +7,7 @@ import contextlib
 import inspect
 import logging
 import time
+from types import CoroutineType, NoneType
 from typing import TYPE_CHECKING, Any
 
 from singleton_service.background.task_queue.codec import decode_body
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from .seat import Seat
 
 logger = logging.getLogger("singleton_service.worker")
+
+# What is a result and nothing else, whatever it holds.
+_PLAIN = frozenset((dict, list, tuple, str, int, float, bool, NoneType))
 
 
 class Execution:
@@ -180,13 +184,13 @@ class Execution:
         call = self._prepared(job, fields)
         if call is None:
             return
-
-        async def kept_result() -> Any:
-            return kept(job, await awaited(job, seat, call, fields))
-
         began = time.perf_counter()
         try:
             if AROUND_COROUTINES:
+
+                async def kept_result() -> Any:
+                    return kept(job, await awaited(job, seat, call, fields))
+
                 result = await scopes.within_async(AROUND_COROUTINES, kept_result)
             else:
                 result = await awaited(job, seat, call, fields)
@@ -204,7 +208,7 @@ class Execution:
     def _called(self, job: Job, seat: Seat, call: Callable[[Any], Any], fields: dict[str, Any]) -> Any:
         _set_limit(job, fields)
         result = seat.call(job, call, fields["p"])
-        return self._loop.run_seated(result, job, seat) if inspect.isawaitable(result) else result
+        return self._loop.run_seated(result, job, seat) if is_awaitable(result) else result
 
     def _prepared(self, job: Job, fields: dict[str, Any]) -> Callable[[Any], Any] | None:
         """Return what is to be called with the payload; None, and the job has ended, if the handler can't take it."""
@@ -237,9 +241,15 @@ async def awaited(job: Job, seat: Seat, call: Callable[[Any], Any], fields: dict
     seat.enter(job, cancel)
     try:
         result = call(fields["p"])
-        return await result if inspect.isawaitable(result) else result
+        return await result if is_awaitable(result) else result
     finally:
         seat.leave()
+
+
+def is_awaitable(result: Any) -> bool:
+    """Whether a handler returned something to be awaited. Quick where it did not, or a coroutine."""
+    kind = type(result)
+    return kind is CoroutineType or (kind not in _PLAIN and inspect.isawaitable(result))
 
 
 def kept(job: Job, result: Any) -> Any:

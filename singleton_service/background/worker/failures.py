@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger("singleton_service.worker")
 
 
+def is_outcome(result: Any) -> bool:
+    """Whether what a handler returned may be a failure, or wraps its result: all but the very most are just results."""
+    return isinstance(result, TaskResult) or (type(result) is dict and len(result) == 2)
+
+
 def returned_failure(result: Any) -> TaskResult | None:
     """Return the failure that a handler returned, if that is what *result* is."""
     if isinstance(result, TaskResult):

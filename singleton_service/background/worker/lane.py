@@ -79,7 +79,8 @@ class Lane:
 
     def collected(self, jobs: Sequence[Job], now: float) -> None:
         """Note that jobs have ended."""
-        self.ended([job.run_s for job in jobs if job.ending not in {None, Ending.HOLD}], len(jobs), now)
+        ran = [job.run_s for job in jobs if job.ending is not None and job.ending is not Ending.HOLD]
+        self.ended(ran, len(jobs), now)
 
     def ended(self, runs_s: list[float], number: int, now: float) -> None:
         """Note that *number* jobs have ended, of which some ran for so long."""
@@ -154,8 +155,8 @@ class Lane:
         return max(0, self.executor.size - sum(self._ranks[job.lease.queue] <= rank for job in self.waiting))
 
     def _waits_below(self, queue: str) -> bool:
-        rank = self._ranks[queue]
-        return any(self._ranks[job.lease.queue] > rank for job in self.waiting)
+        # Of those that no place has taken yet the last is of the least urgent.
+        return bool(self.waiting) and self._ranks[self.waiting[-1].lease.queue] > self._ranks[queue]
 
 
 def _waits_no_more(job: Job) -> bool:

@@ -71,9 +71,14 @@ class Report:
 def reports_of(jobs: Iterable[Job], client: QueueClient) -> list[Report]:
     """Group finished jobs."""
     groups: dict[tuple[str, Ending], list[Job]] = {}
+    queue, ending, group = "", None, []
     for job in jobs:
-        assert job.ending is not None
-        groups.setdefault((job.lease.queue, job.ending), []).append(job)
+        if job.ending is not ending or job.lease.queue != queue:
+            # Mostly it is as the one before.
+            queue, ending = job.lease.queue, job.ending
+            assert ending is not None
+            group = groups.setdefault((queue, ending), [])
+        group.append(job)
     return [Report(client.protocol(queue), ending, group) for (queue, ending), group in groups.items()]
 
 

@@ -78,6 +78,19 @@ def test_what_is_not_json_is_refused(value: object, error: type[Exception]) -> N
         codec.to_json(value)
 
 
+@pytest.mark.parametrize(
+    "written", [b'{"a": [1, "\xc3\xa9"]}', b" 1 \n", b'"\xed\xa0\x80"', b"[1]x", b"", b"\xff", b"{'a': 1}"]
+)
+def test_json_is_read_as_the_standard_library_reads_it(written: bytes) -> None:
+    try:
+        expected = json.loads(written)
+    except ValueError as error:
+        with pytest.raises(type(error)):
+            codec.from_json(written)
+    else:
+        assert codec.from_json(written) == expected
+
+
 @given(
     payload=st.dictionaries(TEXT, JSON, max_size=3),
     result=JSON,
