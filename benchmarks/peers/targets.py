@@ -57,7 +57,7 @@ class Target:
             return f"met: {self.excuse}"
         if self.is_met:
             return "met"
-        return f"**missed**: {times(self.got / self.aim)} of it"
+        return f"**missed**: {self.got / self.aim:.2f}x of it"
 
     @property
     def cells(self) -> list[str]:
@@ -98,7 +98,14 @@ def _drains(outcome: Outcome) -> Iterator[Target]:
         for ms in (1, 10, 100):
             near = _own(outcome, ours, f"sleep_{ms}")
             if near is not None:
-                yield Target(f"tasks of {ms} ms of sleep on {way}, of the ideal", 95, near, True, "%", 1)
+                what = f"tasks of {ms} ms of sleep on {way}, of the ideal"
+                yield Target(what + _out_of_reach(outcome, ours.in_flight_asleep / ms * 1000), 95, near, True, "%", 1)
+
+
+def _out_of_reach(outcome: Outcome, ideal: float) -> str:
+    """Say by how much an ideal is more than even a bare loop does; nothing where it isn't."""
+    loop = _bare(outcome, "bare_drain")
+    return f" (of which the bare loop does {loop / ideal:.0%})" if loop is not None and loop < ideal else ""
 
 
 def _enqueues(outcome: Outcome) -> Iterator[Target]:

@@ -113,7 +113,7 @@ def counted_calls(costs: Costs, tasks: int, *, here: bool = True) -> Iterator[No
         yield
     finally:
         sys.setprofile(None)
-        threading.setprofile(None)  # type: ignore[arg-type]  # as its documentation has it
+        threading.setprofile(None)
         costs[OUR_CALLS] = calls.ours / tasks
         costs[ALL_CALLS] = calls.all / tasks
 

@@ -58,7 +58,7 @@ def test_memory_has_to_be_below_the_median() -> None:
         {"worker_memory": 40}, Huey={"worker_memory": 30}, RQ={"worker_memory": 38}, arq={"worker_memory": 90}
     )
 
-    assert only(found, "worker memory").verdict == "**missed**: 1.1x of it"
+    assert only(found, "worker memory").verdict == "**missed**: 1.05x of it"
 
 
 def test_two_processes_may_fill_all_cores_instead() -> None:
@@ -89,6 +89,16 @@ def test_coroutines_and_the_embedded_server_have_targets_of_their_own() -> None:
         "tasks of 10 ms of sleep on 200 coroutines, of the ideal": False,
         "start to first task, embedded from cold": True,
     }
+
+
+def test_an_ideal_that_no_loop_reaches_is_told_as_such() -> None:
+    found = Outcome(figures={OUR_COROUTINES.name: {"sleep_1": 20.0, "sleep_100": 96.0}})
+    found.bare = {"before": {"bare_drain": 50_000.0}}
+
+    assert [target.what for target in targets(found)] == [
+        "tasks of 1 ms of sleep on 200 coroutines, of the ideal (of which the bare loop does 25%)",
+        "tasks of 100 ms of sleep on 200 coroutines, of the ideal",
+    ]
 
 
 def test_a_target_without_figures_is_left_out() -> None:
