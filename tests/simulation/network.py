@@ -172,9 +172,11 @@ class Network:
     # The server
 
     def _execute(self, connection: Connection | None, number: int, commands: Sequence[Command]) -> list[Any]:
-        sleepers = [_Sleeper(self, connection, number, command) for command in commands if command[0] == b"BLPOP"]
-        asked = [command for command in commands if command[0] != b"BLPOP"]
-        self._sleepers += sleepers
+        # What follows a pop in a pipeline runs when that has ended.
+        pops = [n for n, command in enumerate(commands) if command[0] == b"BLPOP"]
+        asked = commands[: pops[0]] if pops else commands
+        if pops:
+            self._sleepers.append(_Sleeper(self, connection, number, commands[pops[0]], commands[pops[0] + 1 :]))
         clock = round(self.stage.now_s * 1_000_000)
         wakes = list({key: None for sleeper in self._sleepers for key in sleeper.keys})
         lengths: list[Command] = [(b"LLEN", key) for key in wakes]
@@ -185,6 +187,14 @@ class Network:
         for key, length in zip(wakes, replies[1 + len(asked) :], strict=True):
             self._give_tokens(key, length)
         return own
+
+    def fated(self, replies: list[Any]) -> list[Any]:
+        """Return what comes back of answers that were waited for: all, as a rule."""
+        if len(replies) == 1 or self._chance.random() >= self.share:
+            return replies
+        self.bites["answer lost"] += 1
+        back = replies[: self._chance.randrange(len(replies))]
+        return back if self._chance.random() < 0.3 else [*back, RedisConnectionError("the line broke")]
 
     def _see(self, command: Command, reply: Any) -> None:
         if isinstance(reply, NoScriptError):
@@ -209,16 +219,29 @@ class Network:
 
 
 class _Sleeper:
-    """A BLPOP under way. Where its connection is gone without the server knowing, a token goes there all the same."""
+    """A BLPOP under way. Where its connection is gone without the server knowing, a token goes there all the same.
 
-    def __init__(self, network: Network, connection: Connection | None, number: int, command: Command) -> None:
+    So do the answers to what follows it.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        connection: Connection | None,
+        number: int,
+        command: Command,
+        following: Sequence[Command],
+    ) -> None:
         *keys, seconds = command[1:]
         self.keys = [key for key in keys if isinstance(key, bytes)]
         self._network = network
         self.connection = connection
         self._number = number
+        self._following = following
         # A server that reads it from a closed connection learns of the end a little later.
         is_heard = connection is not None and connection.number == number
+        if not is_heard:
+            self._following = ()
         network.stage.at(network.stage.now_s + (float(seconds) if is_heard else _QUICK_S[1]), self._end)
 
     def wake(self, key: bytes) -> None:
@@ -230,10 +253,18 @@ class _Sleeper:
             self._answer(None)
 
     def _answer(self, reply: Any) -> None:
-        if self.connection is not None:
-            connection, number = self.connection, self._number
-            stage = self._network.stage
-            stage.at(stage.now_s + _QUICK_S[1], lambda: connection.answer(number, [reply]))
+        connection, number = self.connection, self._number
+        if connection is None:
+            return
+        network, stage = self._network, self._network.stage
+
+        def follow() -> None:
+            replies = [reply, *network._execute(connection, number, self._following)] if self._following else [reply]
+            back = network.fated(replies)
+            stage.at(stage.now_s + _QUICK_S[1], lambda: connection.answer(number, back))
+
+        # In the same turn of the server, but after what it does now.
+        stage.at(stage.now_s, follow)
 
 
 class Connection:

@@ -72,6 +72,10 @@ class Heartbeat:
         self._doubtful.add(queue)
         self._hurry.set()
 
+    def doubts(self, queue: str) -> bool:
+        """Whether it is to be found out which leases of a queue nobody knows of; no fetch may sleep meanwhile."""
+        return queue in self._doubtful
+
     def listen(self, listener: Callable[[str, Beat], None]) -> None:
         """Have *listener* called with each queue's heartbeat, in the heartbeat's thread."""
         self._listeners = [*self._listeners, listener]
@@ -155,11 +159,15 @@ class Heartbeat:
         self._strange_beats[queue] = self._strange_beats[queue] + 1 if owned > held else 0
         if queue not in self._doubtful and self._strange_beats[queue] < _STRANGE_BEATS:
             return
+        self._doubtful.add(queue)
         fetching = self.leases.fetching(queue)
         # A fetch may hang until its connection gives up, but no lease may end for that: the next beat looks again.
         if not fetching.acquire(timeout=_LONGEST_WAIT_FOR_FETCH_S):
             return
         try:
+            if self.leases.is_asleep(queue):
+                # Whoever listens to this beat ends it, and has us look again.
+                return
             returned = link.run([protocol.reconcile(self.leases.held(queue))])[0]
         finally:
             fetching.release()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Leases:
         # Ids of which this process has had a lease before and may have it again: id -> how many so far.
         self._had: OrderedDict[str, int] = OrderedDict()
         self._fetching: dict[str, threading.Lock] = {}
+        self._asleep: Counter[str] = Counter()
 
     # Holding
 
@@ -36,6 +37,28 @@ class Leases:
         """Return the lock to hold from sending a fetch until its leases are added."""
         with self._lock:
             return self._fetching.setdefault(queue, threading.Lock())
+
+    def fall_asleep(self, queue: str) -> bool:
+        """Begin a fetch that the server may run much later, unless somebody compares leases; `wake_up` ends it.
+
+        Who compares them takes the lock of `fetching` and then looks whether any `is_asleep`.
+        """
+        fetching = self.fetching(queue)
+        if not fetching.acquire(timeout=0):
+            return False
+        with self._lock:
+            self._asleep[queue] += 1
+        fetching.release()
+        return True
+
+    def wake_up(self, queue: str) -> None:
+        """The leases of such a fetch were added, or its connection is closed: none of it will come here."""
+        with self._lock:
+            self._asleep[queue] -= 1
+
+    def is_asleep(self, queue: str) -> bool:
+        """Whether such a fetch is under way: there may be leases that will be heard of."""
+        return self._asleep[queue] > 0
 
     def add(self, leases: Iterable[Lease], context: object = None) -> None:
         """Hold leases that were just fetched."""

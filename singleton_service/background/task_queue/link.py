@@ -28,7 +28,7 @@ from .pulse import PATIENCE_S
 from .wire import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from singleton_service.background.engine import Engine
 
@@ -115,8 +115,15 @@ class Link:
             ProtocolVersionError: a newer version has made that queue its own.
             TaskQueueError: the server refused one for another reason.
         """
+        return self._settled(commands, self._exchange)
+
+    def collect(self, commands: Sequence[Command]) -> list[Any]:
+        """Wait for the replies to these, which were sent before, and return them as `run` does."""
+        return self._settled(commands, self._replies)
+
+    def _settled(self, commands: Sequence[Command], exchange: Callable[[Sequence[Command]], list[Any]]) -> list[Any]:
         try:
-            replies = self._exchange(commands)
+            replies = exchange(commands)
             refusals = [reply for reply in replies if isinstance(reply, RedisError)]
             if any(isinstance(refusal, NoScriptError) for refusal in refusals):
                 replies = self._exchange_forgotten(commands, replies)
@@ -134,8 +141,12 @@ class Link:
 
     def send(self, *command: bytes | str | int) -> None:
         """Send a command without waiting: its reply comes with `receive`."""
+        self.post([command])
+
+    def post(self, commands: Sequence[Command]) -> None:
+        """Send commands in one pipeline without waiting: their replies come with `receive`, or with `collect`."""
         try:
-            self._opened().send([command])
+            self._opened().send(commands)
         except _GONE as error:
             self.close()
             raise self._gone(error) from error
@@ -196,8 +207,11 @@ class Link:
     def _exchange(self, commands: Sequence[Command]) -> list[Any]:
         if self.is_outlived:
             self.close()
-        wire = self._opened()
-        wire.send(commands)
+        self._opened().send(commands)
+        return self._replies(commands)
+
+    def _replies(self, commands: Sequence[Command]) -> list[Any]:
+        wire = self._open_wire()
         replies = [self._reply(wire, may_doubt=command[0] not in _ABOUT_THE_LAST_WRITE) for command in commands]
         if self._patience_s != self._first_patience_s:
             self._patience_s = wire.patience_s = self._first_patience_s

@@ -20,11 +20,11 @@ from .crowding import Crowding
 from .dispatcher_loop import DispatcherLoop, server_of
 from .feeds import Feeds
 from .in_hand import InHand
-from .job import Ending
+from .job import Ending, Job
 from .lookahead import PORTION
 from .outbox import Outbox
 from .seat import Order
-from .wakeup import WakeUp
+from .wakeup import Request, WakeUp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -35,10 +35,9 @@ if TYPE_CHECKING:
     from singleton_service.background.task_queue.lease import Lease
     from singleton_service.background.task_queue.link import Command
     from singleton_service.background.task_queue.order import QueueOrder
-    from singleton_service.background.task_queue.protocol import Beat
+    from singleton_service.background.task_queue.protocol import Beat, Fetched
 
     from .executor import Executor
-    from .job import Job
     from .stats import WorkerCounters
 
 logger = logging.getLogger("singleton_service.worker")
@@ -78,7 +77,7 @@ class Dispatcher:
         self._counters = counters
         self._link = client.new_link(_READ_TIMEOUT_S)
         self._feeds = Feeds(order)
-        self._wake_up = WakeUp(client, order.names)
+        self._wake_up = WakeUp(client, order.names, heartbeat)
         self._in_hand: InHand
         self._crowding = Crowding()
         self._outbox = Outbox(client, heartbeat.leases, counters)
@@ -183,6 +182,9 @@ class Dispatcher:
             self._collect(now)
         stop_by = self._stop_by
         if stop_by is not None:
+            if self._wake_up.is_armed:
+                # Before anything is over: what was fetched meanwhile is handed back.
+                self._wake_up.disarm()
             self._hand_back(self._in_hand.take_back())
             if now >= stop_by:
                 self._cut_off_running(now)
@@ -216,22 +218,29 @@ class Dispatcher:
 
     def _sleep(self, now: float, quiet_s: dict[str, float], stop_by: float | None, *, has_room: bool) -> None:
         timeout_s = float("inf") if stop_by is None else max(_CUT_OFF_AGAIN_S, stop_by - now)
+        if self._wake_up.is_lost or self._wake_up.is_in_doubt:
+            self._wake_up.disarm()
+            self._feeds.hope_all()
+            return
         if has_room:
-            if self._wake_up.is_lost:
-                self._wake_up.disarm()
-                self._feeds.hope_all()
-                return
             if quiet_s:
                 timeout_s = min(timeout_s, *quiet_s.values())
-            else:
-                self._wake_up.arm()
+            elif not self._wake_up.is_armed:
+                # Only for what can begin at once: what may wait can as well be fetched when it is known to be there.
+                idle = self._in_hand.idle
+                self._wake_up.arm(self._request(self._feeds.likeliest, idle, begun=0) if idle else None)
             timeout_s = min(timeout_s, self._feeds.wait_s(now))
         timeout_s = min(timeout_s, self._in_hand.look_again_in_s(now))
         self._wake_up.lie_down()
         if self.done or self._beats or self._stop_by != stop_by:
             timeout_s = 0
-        token = self._wake_up.sleep(timeout_s)
-        if token is None:
+        woken = self._wake_up.sleep(timeout_s)
+        if woken is None:
+            return
+        token, request, fetched = woken.token, woken.request, woken.fetched
+        if request is not None and fetched is not None:
+            self._outbox.release(self._take_brought(request, fetched))
+        if token is None or (request is not None and token == request.queue):
             return
         self._feeds.hope(token)
         if self._stop_by is not None or self._room(token, time.monotonic()) == 0:
@@ -293,38 +302,57 @@ class Dispatcher:
         Returns:
             The replies to the commands, and the jobs that have to go back.
         """
-        protocol = self._client.protocol(queue)
-        number = self._feeds.share(queue, room)
-        narrow = self._in_hand.narrow(queue, number, time.monotonic())
         idle = self._in_hand.idle
-        alone = not self._in_hand.waiting and time.monotonic() >= self._no_suspect_before
-        if alone:
-            self._suspect_look_at = time.monotonic()
+        request = self._request(queue, self._feeds.share(queue, room), idle)
         with self._leases.fetching(queue):
             try:
-                fetch = protocol.fetch(number, idle, take_suspect=alone, lanes=narrow.values())
-                *replies, reply = self._link.run([*commands, fetch])
+                *replies, reply = self._link.run([*commands, request.command])
             except QueueUnavailableError:
                 self._heartbeat.doubt(queue)
                 raise
-            fetched = protocol.fetched(reply)
+            fetched = self._client.protocol(queue).fetched(reply)
             self._leases.add(fetched.leases)
+        turned_away = self._in_hand.add(fetched.leases, idle, time.monotonic()) if fetched.leases else []
+        self._note_fetched(request, fetched, turned_away)
+        return replies, turned_away
+
+    def _request(self, queue: str, number: int, begun: int) -> Request:
+        """Return a fetch of *number* tasks at most, of which the server shall count so many as begun."""
         now = time.monotonic()
+        narrow = self._in_hand.narrow(queue, number, now)
+        alone = not self._in_hand.waiting and now >= self._no_suspect_before
+        if alone:
+            self._suspect_look_at = now
+        fetch = self._client.protocol(queue).fetch(number, begun, take_suspect=alone, lanes=narrow.values())
+        return Request(queue, number, tuple(narrow), fetch)
+
+    def _take_brought(self, request: Request, fetched: Fetched) -> list[Job]:
+        """Start what a fetch brought that slept: it was asked for with what was in hand then; return what goes back."""
         leases = fetched.leases
+        must_wait = any(lease.is_suspect for lease in leases) and self._in_hand.waiting
+        if self._stop_by is not None or self._in_hand.has_suspect or must_wait:
+            turned_away = [Job(lease, is_marked=False) for lease in leases]
+        else:
+            # Nobody knows how long ago it was sent, nor who may die asleep: none counts as begun before we say so.
+            turned_away = self._in_hand.add(leases, self._in_hand.idle, time.monotonic(), is_told=False)
+        self._note_fetched(request, fetched, turned_away)
+        return turned_away
+
+    def _note_fetched(self, request: Request, fetched: Fetched, turned_away: list[Job]) -> None:
+        now = time.monotonic()
+        queue, leases = request.queue, fetched.leases
         has_suspect = any(lease.is_suspect for lease in leases)
-        is_full = len(leases) >= number or has_suspect or fetched.is_cut_short
+        is_full = len(leases) >= request.number or has_suspect or fetched.is_cut_short
         next_s = None if fetched.next_ms is None else fetched.next_ms / 1000
-        turned_away = self._in_hand.add(leases, idle, now) if leases else []
         took = len(leases) - len(turned_away)
         self._feeds.found(queue, took, full=is_full, next_s=next_s, now=now)
         self._last_queue = queue
-        left = [lane for lane, is_left in zip(narrow, fetched.left_aside, strict=True) if is_left]
+        left = [lane for lane, is_left in zip(request.lanes, fetched.left_aside, strict=True) if is_left]
         self._crowding.left(queue, left, now, took_any=took > 0 or fetched.is_cut_short)
         if turned_away and has_suspect:
             self._no_suspect_before = now + _SUSPECT_LOOK_S
         elif turned_away:
             self._crowding.turned_away(queue, _lanes_of(turned_away))
-        return replies, turned_away
 
     # Jobs
 
@@ -413,7 +441,7 @@ class Dispatcher:
 
     def _hear(self, queue: str, beat: Beat) -> None:
         """Called by the heartbeat's thread."""
-        if beat.next_ms is not None or beat.cancelled or self._wake_up.is_lost:
+        if beat.next_ms is not None or beat.cancelled or self._wake_up.is_lost or self._wake_up.is_in_doubt:
             self._beats.append((queue, beat))
             self.ring()
 

@@ -17,6 +17,9 @@ class Feeds:
 
     A queue is hopeful while it may have work: at the start, after a wake-up token, when a due time has come, and as
     long as fetches come back full.
+
+    Attributes:
+        likeliest: where work came from last, and is most likely to come next.
     """
 
     def __init__(self, order: QueueOrder) -> None:
@@ -24,6 +27,7 @@ class Feeds:
         self.is_strict = order.weights is None
         self._turns = Turns(order)
         self._hopeful = set(self.queues)
+        self.likeliest = self.queues[0]
         self._due_at: dict[str, float] = {}
 
     @property
@@ -42,6 +46,8 @@ class Feeds:
     def found(self, queue: str, number: int, *, full: bool, next_s: float | None, now: float) -> None:
         """A fetch came back with so many tasks; *next_s*: until the next due task."""
         self._turns.took(queue, number)
+        if number:
+            self.likeliest = queue
         if not full:
             self._hopeful.discard(queue)
         if next_s is None:
