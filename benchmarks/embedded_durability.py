@@ -25,16 +25,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import redis
-
 from singleton_service.background.config import Settings
 from singleton_service.background.engine import Engine, open_engine
 from singleton_service.background.engine.binary import find_server
 from singleton_service.background.engine.locks import LockFile
 from singleton_service.background.engine.supervisor import SERVER_LOCK, SUPERVISOR_LOCK, ask
+from singleton_service.background.task_queue.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from singleton_service.background.task_queue.link import Command
 
 WRITERS = 4
 BATCH = 100
@@ -57,7 +58,7 @@ class Writer(threading.Thread):
 
     def __init__(self, engine: Engine, name: str) -> None:
         super().__init__(name=name, daemon=True)
-        self.connection: Any = engine.connection()
+        self.connection = engine.connection()
         self.acknowledged = 0
 
     def run(self) -> None:
@@ -66,22 +67,22 @@ class Writer(threading.Thread):
         numbers = iter(range(1 << 62))
         try:
             self.connection.connect()
+            wire = Wire(self.connection, write_timeout_s=5, patience_s=5)
             for _ in range(BATCHES_IN_FLIGHT):
-                self.send(numbers, padding)
+                wire.send(self.batch(numbers, padding))
             while True:
                 for _ in range(BATCH):
-                    self.connection.read_response(disable_decoding=True)
+                    wire.receive()
                     self.acknowledged += 1
-                self.send(numbers, padding)
-        except (redis.RedisError, OSError):
+                wire.send(self.batch(numbers, padding))
+        except OSError:
             return  # the server was killed: that is the round
         finally:
             self.connection.disconnect()
 
-    def send(self, numbers: Iterator[int], padding: str) -> None:
-        """Send one batch without waiting for its answers."""
-        commands = [("RPUSH", self.name, f"{next(numbers)}:{padding}") for _ in range(BATCH)]
-        self.connection.send_packed_command(self.connection.pack_commands(commands))
+    def batch(self, numbers: Iterator[int], padding: str) -> list[Command]:
+        """Return the commands of one batch."""
+        return [("RPUSH", self.name, f"{next(numbers)}:{padding}") for _ in range(BATCH)]
 
 
 def run_round(fsync: Any, parent: Path, load_s: float) -> Round:
@@ -110,13 +111,12 @@ def one_at_a_time_per_s(fsync: Any, parent: Path, load_s: float = 1.0) -> int:
     """Return how many commands a second one connection gets answered that waits for each."""
     directory = Path(tempfile.mkdtemp(prefix="durability-", dir=parent))
     with closing(open_engine(Settings(redis_url=None, data_dir=directory, embedded_fsync=fsync))) as engine:
-        connection: Any = engine.connection()
+        connection = engine.connection()
         connection.connect()
-        command = connection.pack_command("RPUSH", "list", "x" * VALUE_BYTES)
+        command = ("RPUSH", "list", "x" * VALUE_BYTES)
         count, end_s = 0, time.monotonic() + load_s
         while time.monotonic() < end_s:
-            connection.send_packed_command(command)
-            connection.read_response(disable_decoding=True)
+            connection.call(command)
             count += 1
         connection.disconnect()
     remove_when_free(directory)
@@ -139,7 +139,7 @@ def main() -> int:
     given = parser.parse_args()
 
     print(platform.platform(), f"{os.cpu_count()} cores", f"Python {platform.python_version()}", sep=", ")
-    print(f"redis-py {redis.__version__}, {find_server()}, data in {given.directory}")
+    print(f"{find_server()}, data in {given.directory}")
     load = f"{WRITERS} writers, each {BATCHES_IN_FLIGHT} x {BATCH} RPUSH of {VALUE_BYTES} bytes in flight"
     print(f"{given.rounds} rounds each: {load}")
     titles = (

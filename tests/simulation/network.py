@@ -8,10 +8,7 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
-
+from singleton_service.background.engine import RefusedError
 from singleton_service.background.task_queue.link import Link
 from singleton_service.background.task_queue.scripts import Script, Scripts, load_scripts
 from tests.scripts.invariants import Dump
@@ -20,7 +17,7 @@ from .standing_in import Waiting
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from singleton_service.background.engine import Engine
     from singleton_service.background.task_queue.keys import QueueKeys
@@ -164,7 +161,7 @@ class Network:
                 return
             back: list[Any] = replies[:answers]
             if breaks and not is_mute:
-                back.append(RedisConnectionError("the line broke"))
+                back.append(ConnectionError("the line broke"))
             stage.at(stage.now_s + chance.uniform(*_QUICK_S), lambda: connection.answer(number, back))
 
         stage.at(stage.now_s + chance.uniform(*after_s), arrive)
@@ -194,12 +191,12 @@ class Network:
             return replies
         self.bites["answer lost"] += 1
         back = replies[: self._chance.randrange(len(replies))]
-        return back if self._chance.random() < 0.3 else [*back, RedisConnectionError("the line broke")]
+        return back if self._chance.random() < 0.3 else [*back, ConnectionError("the line broke")]
 
     def _see(self, command: Command, reply: Any) -> None:
-        if isinstance(reply, NoScriptError):
-            return
-        if isinstance(reply, RedisError):
+        if isinstance(reply, RefusedError):
+            if reply.word == "NOSCRIPT":
+                return
             self.refusals.append(f"{reply} ({command[0]!r})")
         elif command[0] in {b"EVALSHA", b"EVAL"}:
             self._witness.see(command, reply)
@@ -268,7 +265,7 @@ class _Sleeper:
 
 
 class Connection:
-    """What the package takes for a connection of redis-py, and for the wire on it."""
+    """What the package takes for a connection, and for the wire on it."""
 
     def __init__(self, network: Network, read_timeout_s: float) -> None:
         self.number = 0
@@ -316,31 +313,20 @@ class Connection:
         """Wait for the next answer; a refusal is one.
 
         Raises:
-            RedisTimeoutError: it takes too long.
-            RedisConnectionError: the line broke.
+            TimeoutError: it takes too long.
+            ConnectionError: the line broke.
         """
         if not self._waiting.until(lambda: self._answers, self.patience_s):
-            raise RedisTimeoutError("Timeout reading from socket")
+            raise TimeoutError("Timeout reading from socket")
         reply = self._answers.popleft()
-        if isinstance(reply, RedisConnectionError):
+        if isinstance(reply, ConnectionError):
             raise reply
         return reply
 
-    # For who feels the pulse, on a connection as it is.
-
-    @staticmethod
-    def pack_commands(commands: Iterable[Command]) -> list[Command]:
-        """Leave them as they are."""
-        return list(commands)
-
-    send_packed_command = send
-
-    def read_response(self, *, disable_decoding: bool) -> Any:
-        """Wait for the next answer; a refusal is raised."""
-        reply = self.receive()
-        if isinstance(reply, RedisError):
-            raise reply
-        return reply
+    def call(self, *commands: Command) -> list[Any]:
+        """Feel the pulse: on a connection of one's own, as it is."""
+        self.send(commands)
+        return [self.receive() for _ in commands]
 
 
 class SimulatedEngine:

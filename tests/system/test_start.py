@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 OURS = "singleton_service.background"
 NOT_NEEDED = {
+    "redis",
     "pydantic",
     "pydantic_settings",
     "dotenv",

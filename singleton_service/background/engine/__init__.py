@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from singleton_service.background.engine.engine import Engine, open_engine
 from singleton_service.background.engine.errors import EngineError
+from singleton_service.background.engine.refusals import RefusedError
 
-__all__ = ["Engine", "EngineError", "open_engine"]
+__all__ = ["Engine", "EngineError", "RefusedError", "open_engine"]

@@ -11,9 +11,8 @@ from singleton_service.background.engine.embedded import EmbeddedServer
 from singleton_service.background.engine.errors import EngineError
 
 if TYPE_CHECKING:
-    from redis.connection import AbstractConnection
-
     from singleton_service.background.config.settings import PlainSettings
+    from singleton_service.background.engine.connection import Connection
 
 __all__ = ["Engine", "open_engine"]
 
@@ -72,7 +71,7 @@ class Engine:
         """Whether a connection may die without a word, as over any network; through a socket file none does."""
         return not self.url.startswith("unix:")
 
-    def connection(self, read_timeout_s: float = _READ_TIMEOUT_S) -> AbstractConnection:
+    def connection(self, read_timeout_s: float = _READ_TIMEOUT_S) -> Connection:
         """Return a new connection, the caller's to connect and to disconnect.
 
         It is never retried, decoded or checked behind the caller's back; connecting takes at most

@@ -9,18 +9,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import (
-    ClusterDownError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    TryAgainError,
-)
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
-
-from singleton_service.background.engine import EngineError
+from singleton_service.background.engine import EngineError, RefusedError
 
 from .errors import ProtocolVersionError, QueueUnavailableError, TaskQueueError
 from .protocol import PROTOCOL_VERSION
@@ -37,15 +26,14 @@ if TYPE_CHECKING:
 
     Command = tuple[bytes | str | int, ...]
 
-# What a server says while it can't take writes, for now or until someone makes room. redis-py knows some by class and
-# cuts the word off; the others come with it.
-_FULL_OR_AWAY = (OutOfMemoryError, ReadOnlyError, ClusterDownError, TryAgainError)
-_FULL_OR_AWAY_WORDS = ("BUSY", "LOADING", "MISCONF", "NOREPLICAS", "OOM")
+# What a server says while it can't take writes, for now or until someone makes room.
+_FULL_OR_AWAY = ("BUSY", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN")
+_FORGOTTEN = "NOSCRIPT"
 # They speak of what this connection wrote just before, and wait for it on the server.
 _ABOUT_THE_LAST_WRITE = (b"WAIT", b"WAITAOF")
 # What our scripts answer where a newer version has made a queue its own: the number, and a key with the queue's name.
 _NEWER_PROTOCOL = re.compile(r"NEWPROTOCOL (\d+) .*\{(.*)\}")
-_GONE = (RedisConnectionError, RedisTimeoutError, EngineError, OSError)
+_GONE = (EngineError, OSError)
 
 _LOOK_EVERY_S = 0.1
 # What a server may take to greet a new connection.
@@ -80,8 +68,7 @@ class Link:
         self._pulse = pulse
         self._generation = 0
         self._patience_s = self._first_patience_s = min(PATIENCE_S, read_timeout_s)
-        # Any: redis-py's connections are typed only in part.
-        self._connection: Any = engine.connection(read_timeout_s)
+        self._connection = engine.connection(read_timeout_s)
         self._wire: Wire | None = None
         self.openings = 0
 
@@ -124,10 +111,10 @@ class Link:
     def _settled(self, commands: Sequence[Command], exchange: Callable[[Sequence[Command]], list[Any]]) -> list[Any]:
         try:
             replies = exchange(commands)
-            refusals = [reply for reply in replies if isinstance(reply, RedisError)]
-            if any(isinstance(refusal, NoScriptError) for refusal in refusals):
+            refusals = [reply for reply in replies if isinstance(reply, RefusedError)]
+            if any(refusal.word == _FORGOTTEN for refusal in refusals):
                 replies = self._exchange_forgotten(commands, replies)
-                refusals = [reply for reply in replies if isinstance(reply, RedisError)]
+                refusals = [reply for reply in replies if isinstance(reply, RefusedError)]
         except _GONE as error:
             self.close()
             raise self._gone(error) from error
@@ -158,7 +145,7 @@ class Link:
         except _GONE as error:
             self.close()
             raise self._gone(error) from error
-        if isinstance(reply, RedisError):
+        if isinstance(reply, RefusedError):
             raise self._refusal(reply) from reply
         return reply
 
@@ -220,7 +207,9 @@ class Link:
     def _exchange_forgotten(self, commands: Sequence[Command], replies: list[Any]) -> list[Any]:
         """Send the texts of scripts that the server has forgotten, and only of those: the others ran."""
         # The script cache may vanish at any time. Who asked whether they are safe has asked too early.
-        forgotten = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        forgotten = [
+            n for n, reply in enumerate(replies) if isinstance(reply, RefusedError) and reply.word == _FORGOTTEN
+        ]
         forgotten += [n for n in range(forgotten[0], len(commands)) if commands[n][0] in _ABOUT_THE_LAST_WRITE]
         texts = [self._with_text(commands[n]) for n in forgotten]
         for n, reply in zip(forgotten, self._exchange(texts), strict=True):
@@ -232,9 +221,9 @@ class Link:
         while True:
             try:
                 return wire.receive()
-            except RedisTimeoutError:
+            except TimeoutError:
                 if self._pulse is None:
-                    raise
+                    raise TimeoutError(f"no answer within {self._read_timeout_s:g} s") from None
                 self._bear_silence(wire, may_doubt=may_doubt)
 
     def _bear_silence(self, wire: Wire, *, may_doubt: bool) -> None:
@@ -242,7 +231,7 @@ class Link:
 
         Raises:
             QueueUnavailableError: the connection is dead.
-            RedisTimeoutError: the server is silent for too long.
+            TimeoutError: the server is silent for too long.
         """
         gives_up_at = time.monotonic() + self._read_timeout_s - self._patience_s
         while time.monotonic() < gives_up_at:
@@ -253,7 +242,7 @@ class Link:
                 raise self._unavailable(reason, "Another is opened by itself.")
             if wire.has_bytes(_LOOK_EVERY_S):
                 return
-        raise RedisTimeoutError(f"no answer within {self._read_timeout_s:g} s")
+        raise TimeoutError(f"no answer within {self._read_timeout_s:g} s")
 
     def _with_text(self, command: Command) -> Command:
         if command[0] != b"EVALSHA":
@@ -270,11 +259,11 @@ class Link:
     def _unavailable(self, reason: str, *advice: str) -> QueueUnavailableError:
         return QueueUnavailableError(self._engine.display_url, reason, *advice)
 
-    def _refusal(self, error: RedisError) -> TaskQueueError:
+    def _refusal(self, error: RefusedError) -> TaskQueueError:
         text = _reason(error)
         if newer := _NEWER_PROTOCOL.match(text):
             return ProtocolVersionError(newer[2], int(newer[1]), PROTOCOL_VERSION)
-        if isinstance(error, _FULL_OR_AWAY) or text.startswith(_FULL_OR_AWAY_WORDS):
+        if error.word in _FULL_OR_AWAY:
             return self._unavailable(
                 text, "It takes writes again once there is room, or once it has what it waits for."
             )

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any
-
-from redis.exceptions import RedisError
+from typing import TYPE_CHECKING
 
 from singleton_service.background.engine import EngineError
 
@@ -63,15 +61,13 @@ class Pulse:
                 self.generation += 1
 
     def _is_felt(self) -> bool:
-        # Any: redis-py's connections are typed only in part.
-        connection: Any = None
+        connection = None
         try:
             connection = self._engine.connection(_LONGEST_ANSWER_S)
             connection.connect()
-            connection.send_packed_command(connection.pack_commands([_QUESTION]))
-            return bool(connection.read_response(disable_decoding=True) == 1)
-        except (RedisError, EngineError, OSError):
-            # No answer, or one that a server gives which can't do what we ask for now (BUSY, LOADING).
+            # Refused by a server that can't do what we ask for now (BUSY, LOADING).
+            return connection.call(_QUESTION) == [1]
+        except (EngineError, OSError):
             return False
         finally:
             if connection is not None:

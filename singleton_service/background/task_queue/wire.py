@@ -1,8 +1,7 @@
 """What goes through one connected socket: packed commands out, replies in.
 
-redis-py makes connections and greets servers. What is said afterwards goes past its layers: they take longer than all
-that happens to a task on its way to them. A socket's timeout is set once, not for each reading and back: each time is a
-system call, and lets other threads have the interpreter.
+A socket's timeout is set once, not for each reading and back: each time is a system call, and lets other threads have
+the interpreter.
 """
 
 from __future__ import annotations
@@ -10,13 +9,14 @@ from __future__ import annotations
 import select
 from typing import TYPE_CHECKING, Any
 
-from hiredis import Reader, pack_command
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import InvalidResponse
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from hiredis import pack_command
+
+from singleton_service.background.engine.connection import new_reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from singleton_service.background.engine.connection import Connection
 
     from .link import Command
 
@@ -65,17 +65,17 @@ def _packed_parts(parts: Command) -> bytes:
 class Wire:
     """Made for a connection that is open, and gone with it. Not thread-safe."""
 
-    def __init__(self, connection: Any, write_timeout_s: float, patience_s: float) -> None:
+    def __init__(self, connection: Connection, write_timeout_s: float, patience_s: float) -> None:
         """Take over what *connection* has opened.
 
         Args:
-            connection: redis-py's; nothing may be read through it any more.
+            connection: nothing may be read through it any more.
             write_timeout_s: how long the server may take in nothing.
             patience_s: after how long without a byte `receive` gives up for now.
         """
-        # redis-py has no public names for them.
-        self._socket = connection._sock
-        self._reader = Reader(protocolError=InvalidResponse, replyError=connection._parser.parse_error)
+        assert connection.socket is not None, "it is connected"
+        self._socket = connection.socket
+        self._reader = new_reader()
         self._write_timeout_s = write_timeout_s
         self._patience_s = patience_s
         self._socket.settimeout(patience_s)
@@ -97,34 +97,31 @@ class Wire:
         Raises:
             OSError: the connection is gone, or the server has taken in nothing for its time.
         """
-        packed = b"".join(map(_packed, commands))
+        data = b"".join(map(_packed, commands))
         try:
-            sent = self._socket.send(packed)
+            sent = self._socket.send(data)
         except TimeoutError:
             sent = 0
-        if sent < len(packed):
+        if sent < len(data):
             # More than the socket holds. Patience is for reading alone.
             self._socket.settimeout(self._write_timeout_s)
-            self._socket.sendall(memoryview(packed)[sent:])
+            self._socket.sendall(memoryview(data)[sent:])
             self._socket.settimeout(self._patience_s)
 
     def receive(self) -> Any:
         """Return the next reply; a refusal is one. Called again after a timeout, it goes on where it was.
 
         Raises:
-            RedisTimeoutError: nothing came.
-            RedisConnectionError, OSError: the connection is gone, or the server does not serve it.
+            TimeoutError: nothing came.
+            OSError: the connection is gone, or the server does not serve it.
         """
         reader = self._reader
         while (reply := reader.gets()) is False:
-            try:
-                came = self._socket.recv(_READ_BYTES)
-            except TimeoutError:
-                raise RedisTimeoutError("Timeout reading from socket") from None
+            came = self._socket.recv(_READ_BYTES)
             if not came:
-                raise RedisConnectionError("Connection closed by server.")
+                raise ConnectionError("Connection closed by server.")
             reader.feed(came)
-        if isinstance(reply, RedisConnectionError):
+        if isinstance(reply, ConnectionError):
             raise reply
         return reply
 

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
 from singleton_service.background.config import Settings
 from singleton_service.background.engine import EngineError, open_engine
@@ -17,11 +16,10 @@ engine = None
 
 def command(*words: str) -> str:
     assert engine is not None
-    connection: Any = engine.connection()  # redis-py leaves its methods bare
+    connection = engine.connection()
     try:
         connection.connect()
-        connection.send_packed_command(connection.pack_command(*words))
-        answer = connection.read_response(disable_decoding=True)
+        (answer,) = connection.call(words)
     finally:
         connection.disconnect()
     return answer.decode().replace("\r\n", " ") if isinstance(answer, bytes) else str(answer)

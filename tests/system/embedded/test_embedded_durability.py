@@ -6,12 +6,12 @@ import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-import redis
-
 from singleton_service.background.config import Settings
 from singleton_service.background.engine import Engine, open_engine
+from singleton_service.background.task_queue.wire import Wire
 
 if TYPE_CHECKING:
+    from singleton_service.background.task_queue.link import Command
     from tests.system.embedded.conftest import Home
 
 
@@ -20,36 +20,35 @@ class Writer(threading.Thread):
 
     def __init__(self, engine: Engine, key: str) -> None:
         super().__init__()
-        self.connection: Any = engine.connection()
+        self.connection = engine.connection()
         self.key = key
         self.acknowledged = 0
 
     def run(self) -> None:
         try:
             self.connection.connect()
-            self.send(0)
+            wire = Wire(self.connection, write_timeout_s=5, patience_s=5)
+            wire.send(self.commands(0))
             while True:
-                self.send(self.acknowledged + 100)
+                wire.send(self.commands(self.acknowledged + 100))
                 for _ in range(100):
-                    self.connection.read_response(disable_decoding=True)
+                    wire.receive()
                     self.acknowledged += 1
-        except (redis.RedisError, OSError):
+        except OSError:
             pass
         finally:
             self.connection.disconnect()
 
-    def send(self, first: int) -> None:
-        commands = [("RPUSH", self.key, str(number)) for number in range(first, first + 100)]
-        self.connection.send_packed_command(self.connection.pack_commands(commands))
+    def commands(self, first: int) -> list[Command]:
+        return [("RPUSH", self.key, str(number)) for number in range(first, first + 100)]
 
 
 def answer(engine: Engine, *command: str) -> Any:
-    connection: Any = engine.connection()
+    connection = engine.connection()
     try:
         connection.connect()
-        connection.send_packed_command(connection.pack_command(*command))
-        return connection.read_response(disable_decoding=True)
-    except (redis.RedisError, OSError) as error:
+        return connection.call(command)[0]
+    except OSError as error:
         return error
     finally:
         connection.disconnect()

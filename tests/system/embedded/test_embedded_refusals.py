@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 
 def fill_and_stop(home: Home) -> None:
     with closing(open_engine(Settings(redis_url=None, data_dir=home.path))) as engine:
-        connection: Any = engine.connection()
+        connection = engine.connection()
         connection.connect()
         for number in range(20):
-            connection.send_command("RPUSH", "list", f"value-{number}")
-            assert connection.read_response(disable_decoding=True) == number + 1
+            assert connection.call(("RPUSH", "list", f"value-{number}")) == [number + 1]
         connection.disconnect()
     home.wait_until(home.is_asleep)
 
@@ -113,7 +112,7 @@ def test_a_path_too_long_for_a_socket_gets_one_elsewhere(home: Home) -> None:
         path = Path(first.url.removeprefix("unix://"))
         assert len(os.fsencode(path)) < 100
         assert path.parent.stat().st_mode & 0o077 == 0
-        connection: Any = second.connection()
+        connection = second.connection()
         connection.connect()
         connection.disconnect()
     home.wait_until(lambda: not path.exists())
