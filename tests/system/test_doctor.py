@@ -29,6 +29,8 @@ from singleton_service.background.worker import WorkerService
 from singleton_service.background.worker.crew import Crew
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.conftest import Surroundings
     from tests.faults.servers import PlainServer
 
@@ -248,13 +250,14 @@ def test_the_command_says_that_a_server_is_away(tmp_path: Path) -> None:
 
 
 @on_one_engine
-def test_health_counts_the_workers_that_live(queue: Queue) -> None:
+def test_health_counts_the_workers_that_live(queue: Queue, until: Callable[..., Any]) -> None:
     def health(*arguments: str) -> tuple[int, str, str]:
         ran = CliRunner().invoke(health_command, arguments)
         return ran.exit_code, ran.stdout, ran.stderr
 
     assert health() == (1, "", "no worker takes from any queue\n")
     WorkerService.start_workers(1, queues="default,mail")
+    until(lambda: health("--queue", "mail")[0] == 0)  # once it has told the server of itself
     assert health("--here", "--queue", "mail") == (0, "ok: 1 worker, 0 tasks running\n", "")
     assert health("--queue", "mail", "--queue", "video") == (1, "", "no worker takes from video\n")
     code, said, _ = health("--json")
