@@ -7,12 +7,12 @@ from urllib.parse import quote
 
 from singleton_service.background.config.masking import mask_url
 from singleton_service.background.engine.connection import connection_factory
-from singleton_service.background.engine.embedded import EmbeddedServer
 from singleton_service.background.engine.errors import EngineError
 
 if TYPE_CHECKING:
     from singleton_service.background.config.settings import PlainSettings
     from singleton_service.background.engine.connection import Connection
+    from singleton_service.background.engine.embedded import EmbeddedServer
 
 __all__ = ["Engine", "open_engine"]
 
@@ -38,6 +38,9 @@ def open_engine(settings: PlainSettings) -> Engine:
             "this user has no home directory",
             "Set TASKS_DATA_DIR to a directory, or REDIS_URL to a running server.",
         ) from error
+    # Here: a program that names a server does without what starts one.
+    from singleton_service.background.engine.embedded import EmbeddedServer  # noqa: PLC0415
+
     # Left to the kernel's time, nothing could ever be confirmed.
     must_force = settings.durability == "disk" and settings.embedded_fsync == "no"
     embedded = EmbeddedServer(data_dir, "always" if must_force else settings.embedded_fsync)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 from singleton_service.background.task_queue.scripts import Script, read_script
 
-_FOLDER = files(__package__).joinpath("lua")
+_FOLDER = Path(__file__).with_name("lua")
 
 
 @dataclass(frozen=True, slots=True)

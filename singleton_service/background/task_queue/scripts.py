@@ -13,12 +13,11 @@ import hashlib
 import re
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from importlib.resources.abc import Traversable
 
 MAX_BATCH = 1000
 PRIORITIES = 4
@@ -28,7 +27,7 @@ _INCLUDE = re.compile(r"^ *-- include: +(.*)\n", re.MULTILINE)
 _NAMED = re.compile(r"\b(?:KEYS\.ready\[|(?:KEYS|ARGV)\.\w+|FIRST_ITEM\b)")
 _READY = f"ready[{PRIORITIES}]"
 _CLOCK = "local TEST_OFFSET_MS = 0"
-_FOLDER = files(__package__).joinpath("lua")
+_FOLDER = Path(__file__).with_name("lua")
 _INCLUDES = _FOLDER.joinpath("include")
 # The texts of all scripts, by the names that the server has for them.
 _texts: dict[bytes, bytes] = {}
@@ -119,20 +118,36 @@ class Scripts:
         return _texts[sha]
 
 
+class _PackagedScripts(Scripts):
+    """Those of the package. Each is read when it is first asked for: a process uses few, and all take 10 ms."""
+
+    __slots__ = ("_clock_offset_ms",)
+    _clock_offset_ms: int | str
+
+    def __init__(self, clock_offset_ms: int | str) -> None:
+        object.__setattr__(self, "_clock_offset_ms", clock_offset_ms)
+
+    def __getattr__(self, name: str) -> Script:
+        """Fill a slot that is empty yet. Two threads may: what they read is the same."""
+        if name not in Scripts.__slots__:
+            raise AttributeError(name)
+        script = read_script(_FOLDER, "await" if name == "await_ends" else name, self._clock_offset_ms)
+        object.__setattr__(self, name, script)
+        return script
+
+
 @cache
 def load_scripts(clock_offset_ms: int | str = 0) -> Scripts:
-    """Read the scripts from the package.
+    """Return the scripts of the package.
 
     Args:
         clock_offset_ms: for tests only: how far the scripts' clock is ahead of the server's, a number or Lua that gives
             one. It is compiled into the text, so the scripts of an application have no clock but the server's.
     """
-    names = [name for name in Scripts.__slots__ if name != "await_ends"]
-    scripts = {name: read_script(_FOLDER, name, clock_offset_ms) for name in names}
-    return Scripts(**scripts, await_ends=read_script(_FOLDER, "await", clock_offset_ms))
+    return _PackagedScripts(clock_offset_ms)
 
 
-def read_script(folder: Traversable, name: str, clock_offset_ms: int | str = 0) -> Script:
+def read_script(folder: Path, name: str, clock_offset_ms: int | str = 0) -> Script:
     """Read one script of a folder. What it includes lies in the folder's own `include`, or in that of the queue's."""
     source = folder.joinpath(f"{name}.lua").read_text(encoding="utf-8")
     header = dict(_HEADER.findall(source))
@@ -155,7 +170,7 @@ def read_script(folder: Traversable, name: str, clock_offset_ms: int | str = 0) 
     return Script(name, text, sha, _expanded(declared), args, tuple(header.get("items", "").split()), clock_offset_ms)
 
 
-def _included(folder: Traversable, name: str, clock_offset_ms: int | str) -> str:
+def _included(folder: Path, name: str, clock_offset_ms: int | str) -> str:
     own = folder.joinpath("include", f"{name}.lua")
     text = (own if own.is_file() else _INCLUDES.joinpath(f"{name}.lua")).read_text(encoding="utf-8")
     return text.replace(_CLOCK, f"local TEST_OFFSET_MS = {clock_offset_ms}")

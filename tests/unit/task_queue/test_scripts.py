@@ -176,3 +176,21 @@ def test_no_key_of_schedules_is_one_of_a_queue_of_that_name() -> None:
     keys = ScheduleKeys("ns")
     assert keys.key("states") == b"ns:{schedules}:states"
     assert not theirs & {*(key for script in SCHEDULE_SCRIPTS for key in keys.named(script.keys)), keys.changed_channel}
+
+
+def test_a_script_is_read_when_it_is_first_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def reading(folder: Path, name: str, clock_offset_ms: int | str = 0) -> Script:
+        read.append(name)
+        return read_script(folder, name, clock_offset_ms)
+
+    monkeypatch.setattr("singleton_service.background.task_queue.scripts.read_script", reading)
+    loaded = load_scripts(123)
+    assert read == []
+
+    assert loaded.await_ends is loaded.await_ends
+    assert loaded.fetch.name == "fetch"
+    assert read == ["await", "fetch"]
+    with pytest.raises(AttributeError, match="no_such_verb"):
+        _ = loaded.no_such_verb  # type: ignore[attr-defined]
