@@ -51,6 +51,10 @@ def test_a_heartbeat_tells_when_there_is_work(worker: Worker, when: bytes, least
     assert least <= next_ms <= most
 
 
+def test_a_heartbeat_tells_how_many_workers_there_are(worker: Worker, other: Worker) -> None:
+    assert (worker.beat().workers, other.beat().workers, worker.beat().workers) == (1, 2, 2)
+
+
 def test_a_heartbeat_puts_back_a_lost_token(station: Station, worker: Worker, other: Worker) -> None:
     worker.put()
     station.raw(b"LPOP", station.key("wake"))

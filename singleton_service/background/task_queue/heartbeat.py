@@ -1,6 +1,6 @@
 """The thread that keeps the leases of this process alive.
 
-It beats for every queue it watches, hands on what dead workers left, and finds leases that the server counts for this
+It beats for the queues it watches, hands on what dead workers left, and finds leases that the server counts for this
 process though it never heard of them (the answer to a fetch was lost).
 """
 
@@ -15,6 +15,7 @@ from .errors import QueueUnavailableError, TaskQueueError
 from .leases import Leases
 from .outage import backoff_s
 from .recovery import recover_lost
+from .rhythm import Rhythm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -50,6 +51,7 @@ class Heartbeat:
         self._strange_beats: dict[str, int] = {}
         # Workers whose lease has ended: (queue, worker) -> since when we see that, time.monotonic() seconds.
         self._silent: dict[tuple[str, str], float] = {}
+        self._rhythm = Rhythm(client.limits.lease_ms / 1000 / 2)
         self._listeners: list[Callable[[str, Beat], None]] = []
         self._stopping = threading.Event()
         self._hurry = threading.Event()
@@ -119,6 +121,7 @@ class Heartbeat:
                 except QueueUnavailableError as error:
                     self._client.outage.noticed(error)
                     self._silent.clear()
+                    self._rhythm.begin_anew()
                     # The next may find a good connection at once, and the leases end all the while.
                     wait_s = min(interval_s, backoff_s(failures))
                     failures += 1
@@ -130,11 +133,14 @@ class Heartbeat:
             link.close()
 
     def _beat(self, link: Link) -> None:
-        queues = self._watched()
-        held = self.leases.held_in(queues)
+        watched = self._watched()
+        held = self.leases.held_in(watched)
+        busy = {queue for queue in watched if held[queue] or self._strange_beats[queue] or queue in self._doubtful}
+        queues = self._rhythm.due(watched, busy, time.monotonic())
         protocols = [self._client.protocol(queue) for queue in queues]
         for protocol, reply in zip(protocols, link.run([each.heartbeat() for each in protocols]), strict=True):
             beat = protocol.beaten(reply)
+            self._rhythm.beaten(protocol.queue, beat.workers, time.monotonic())
             for lost in self._long_silent(protocol.queue, beat.lost_workers):
                 recover_lost(link, protocol, lost)
             self._compare(link, protocol, beat.owned, held[protocol.queue])

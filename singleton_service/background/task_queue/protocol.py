@@ -62,12 +62,14 @@ class Beat:
         next_ms: until there is work, 0 for now; None when none is in sight.
         lost_workers: those whose lease has ended.
         cancelled: uids of tasks of this worker that are to be cancelled.
+        workers: how many there are, this one included.
     """
 
     owned: int
     next_ms: int | None
     lost_workers: list[str]
     cancelled: list[str]
+    workers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,12 +242,13 @@ class Protocol:
     @staticmethod
     def beaten(reply: list[Any]) -> Beat:
         """Read the answer of a heartbeat."""
-        owned, next_ms, lost, cancelled = reply
+        owned, next_ms, lost, cancelled, workers = reply
         return Beat(
             owned,
             next_ms if next_ms >= 0 else None,
             [worker.decode() for worker in lost],
             [uid.decode() for uid in cancelled],
+            workers,
         )
 
     def recover(self, lost_worker: str, error: bytes, *, is_dead: bool = False) -> Command:

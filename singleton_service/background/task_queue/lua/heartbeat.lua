@@ -3,7 +3,7 @@
 -- keys:    ready[4] suspects due held running owned workers wake body shelves attempts errors reasons expiry progress unique unique_of results finished kept dead settings full counters waiters waiting line_of turns cancels aside
 -- args:    worker lease_ms result_ttl_ms max_results failed_ttl_ms max_failed ended_channel
 -- returns: number of tasks it owns, ms until there is work (0: now, -1: none in sight), workers whose lease ended, those of
---          its tasks that are to be cancelled (told again with every beat)
+--          its tasks that are to be cancelled (told again with every beat), how many workers there are
 --
 -- Ends what has expired and forgets what was kept long enough, a bounded lot a beat. Heals a wake-up token that was lost
 -- with the dispatcher that took it.
@@ -52,4 +52,4 @@ if redis.call("EXISTS", KEYS.cancels) == 1 then
     end
 end
 local lost = redis.call("ZRANGE", KEYS.workers, "-inf", "(" .. digits(now_ms), "BYSCORE", "LIMIT", 0, 10)
-return { redis.call("HLEN", KEYS.owned), next_ms, lost, orders }
+return { redis.call("HLEN", KEYS.owned), next_ms, lost, orders, redis.call("ZCARD", KEYS.workers) }
