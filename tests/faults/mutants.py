@@ -193,9 +193,9 @@ MUTANTS = (
     ),
     Mutant(
         "a repeated enqueue is recognised",
-        f"{_QUEUE}/lua/enqueue.lua",
-        "not twice[uid] and not is_known(uid, named)",
-        "not twice[uid] and not (named and is_known(uid, named))",
+        f"{_QUEUE}/lua/add.lua",
+        "if has_ended or ",
+        "if ",
         "enqueue_answers_lost",
         "ran twice",
     ),

@@ -7,6 +7,8 @@ import hashlib
 from singleton_service.background.task_queue.scripts import Scripts, load_scripts
 
 INCOMPLETE = -1
+# "add" is how plain tasks are enqueued.
+_SAME_AS = {"add": "enqueue"}
 _SIZED, _NESTED = b"$*", ord("*")
 
 
@@ -43,7 +45,7 @@ class Requests:
 
     def __init__(self) -> None:
         scripts = load_scripts()
-        self._script_of = {getattr(scripts, name).sha: name for name in Scripts.__slots__}
+        self._script_of = {getattr(scripts, name).sha: _SAME_AS.get(name, name) for name in Scripts.__slots__}
 
     def name(self, frame: bytes) -> str:
         """Return the name of one request."""

@@ -1,4 +1,4 @@
-"""enqueue.lua: each uid once, ready or due, and nothing at all on a refusal."""
+"""add.lua and enqueue.lua: each uid once, ready or due, and nothing at all on a refusal."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from .station import Station, Worker
 
 DAY_MS = 24 * 3600 * 1000
+# Where there is no bound, plain tasks are added by a script of their own, many at once in another way than few.
+both_scripts = pytest.mark.parametrize("max_backlog", [0, 10_000], ids=["add", "enqueue"])
+few_or_many = pytest.mark.parametrize("others", [0, 20], ids=["few", "many"])
 
 
 def test_a_task_is_ready_at_once_and_somebody_is_woken(station: Station, worker: Worker) -> None:
@@ -49,13 +52,22 @@ def test_a_thousand_may_be_due_later(station: Station, worker: Worker) -> None:
     assert set(station.check().zsets["due"]) == set(names)
 
 
-def test_the_same_uid_twice_in_a_batch_is_one_task(station: Station, worker: Worker) -> None:
-    uid = new_uid(1)
-    assert worker.enqueue(uid, uid) == 1
-    assert station.check().ready == [uid]
+@both_scripts
+@few_or_many
+def test_the_same_uid_twice_in_a_batch_is_one_task(
+    station: Station, worker: Worker, max_backlog: int, others: int
+) -> None:
+    station.limit(max_backlog=max_backlog)
+    uid, *more = (new_uid(1) for _ in range(1 + others))
+    assert worker.enqueue(uid, *more, uid) == 1 + others
+    assert station.check().ready == [uid, *more]
 
 
-def test_a_repeated_enqueue_adds_nothing_wherever_the_task_is(station: Station, worker: Worker) -> None:
+@both_scripts
+def test_a_repeated_enqueue_adds_nothing_wherever_the_task_is(
+    station: Station, worker: Worker, max_backlog: int
+) -> None:
+    station.limit(max_backlog=max_backlog)
     uid = new_uid(1)
 
     def repeat() -> int:
@@ -96,7 +108,21 @@ def test_of_a_repeated_batch_only_what_is_missing_goes_in(station: Station, work
     assert station.check().ready == [first, second]
 
 
-def test_a_batch_that_comes_late_after_its_repeat_adds_nothing(station: Station, worker: Worker) -> None:
+@both_scripts
+def test_plain_tasks_and_others_go_in_together(station: Station, worker: Worker, max_backlog: int) -> None:
+    station.limit(max_backlog=max_backlog)
+    plain, given, urgent = new_uid(1), given_uid("mine"), new_uid(3)
+    worker.enqueue(plain, given, plain)
+    worker.enqueue(urgent, priority=3)
+    assert station.check().lists["ready:1"] == [plain, given]
+    assert uids(worker.take(3)) == [urgent, plain, given]
+
+
+@both_scripts
+def test_a_batch_that_comes_late_after_its_repeat_adds_nothing(
+    station: Station, worker: Worker, max_backlog: int
+) -> None:
+    station.limit(max_backlog=max_backlog)
     # More than are looked up one by one, and more than one page.
     names = worker.put(1000)
     worker.complete(*worker.take(500))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .keys import QueueKeys
 from .lease import Lease
+from .scripts import MAX_BATCH
 from .wire import Head
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 PROTOCOL_VERSION = 3
 SEEN_FOR_MS = 24 * 3600 * 1000
+_NO_TRAIT = ord("0")
 
 
 class Enqueued(NamedTuple):
@@ -109,6 +111,14 @@ class Pace:
         return b"%d|%d|%d" % (self.max_running, every_us, early_us)
 
 
+def _are_plain(items: Iterable[tuple[str, bytes, bytes]]) -> bool:
+    """Tell whether all are what add.lua takes."""
+    for uid, when, body in items:  # noqa: SIM110 - a generator is a call more for each
+        if when != b"0" or body[2] != _NO_TRAIT or uid[0] == "=":
+            return False
+    return True
+
+
 class Protocol:
     """Commands and answers for one queue, spoken by one worker (every process has one name for both roles)."""
 
@@ -129,9 +139,15 @@ class Protocol:
             "ended_channel": self.keys.ended_channel,
         }
 
-    def enqueue(self, items: Iterable[tuple[str, bytes, bytes]]) -> Command:
-        """Items are (uid, when, body), see enqueue.lua; `enqueued` reads the answer."""
+    def enqueue(self, items: Sequence[tuple[str, bytes, bytes]]) -> Command:
+        """Items are (uid, when, body), see enqueue.lua and add.lua; `enqueued` reads the answer."""
+        if not self.limits.max_backlog and len(items) <= MAX_BATCH and _are_plain(items):
+            return self._add.call(tuple([part for uid, _, body in items for part in (uid, body)]))
         return self._enqueue.call(tuple(chain.from_iterable(items)))
+
+    @cached_property
+    def _add(self) -> Head:
+        return Head(self._scripts.add.command(self.keys, protocol=PROTOCOL_VERSION))
 
     @cached_property
     def _enqueue(self) -> Head:

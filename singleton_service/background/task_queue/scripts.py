@@ -81,6 +81,7 @@ class Script:
 class Scripts:
     """All scripts of the protocol."""
 
+    add: Script
     enqueue: Script
     fetch: Script
     start: Script
@@ -155,7 +156,8 @@ def read_script(folder: Path, name: str, clock_offset_ms: int | str = 0) -> Scri
     args = tuple(header.get("args", "").split())
 
     def included(line: re.Match[str]) -> str:
-        return "".join(_included(folder, include, clock_offset_ms) for include in line[1].split())
+        texts = (_included(folder, include, clock_offset_ms) for include in line[1].split())
+        return "".join(_INCLUDE.sub(included, text) for text in texts)
 
     places = _places(declared, args)
 

@@ -37,6 +37,7 @@ def test_it_counts_the_scripts() -> None:
         23: "twenty-three",
         24: "twenty-four",
         25: "twenty-five",
+        26: "twenty-six",
     }
     assert f"{words[len(SCRIPTS)]} Lua scripts" in PAGE.replace("\n", " ")
 

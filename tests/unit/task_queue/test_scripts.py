@@ -45,7 +45,12 @@ def test_every_file_is_a_script_and_every_script_a_file(folder: Any, scripts: li
 
 
 def test_every_include_is_included() -> None:
-    sources = [entry.read_text() for folder in (LUA, OF_SCHEDULES) for entry in folder.iterdir() if entry.is_file()]
+    sources = [
+        entry.read_text()
+        for folder in (LUA, OF_SCHEDULES, LUA.joinpath("include"))
+        for entry in folder.iterdir()
+        if entry.is_file()
+    ]
     included = set(" ".join(re.findall(r"^ *-- include: (.*)$", "\n".join(sources), re.MULTILINE)).split())
     there = [entry.name for folder in (LUA, OF_SCHEDULES) for entry in folder.joinpath("include").iterdir()]
     assert included == {name.removesuffix(".lua") for name in there}

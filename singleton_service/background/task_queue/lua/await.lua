@@ -9,7 +9,7 @@
 -- A mark goes with the task's end, or when nobody waits any more. Who waits asks again now and then, so what is pushed
 -- out by too many, or forgotten by the server, comes back.
 -- Begins with a delete, so on a full server, too, one can wait for what is being drained.
--- include: time batch shelves traits expired
+-- include: time batch plain shelves bodies traits expired
 
 local MARK_LENGTH, MOST_MARKS = 11, 32
 

@@ -11,7 +11,7 @@
 -- is taken up again, from the uid *after* which to go on. Shelves are read one after the other, and stand with their name
 -- before the cursor. status, name, tag: "" for any.
 -- Stops at *limit* wanted, *most* looked at, or enough bytes.
--- include: time batch shelves traits expired records standing
+-- include: time batch plain shelves bodies traits expired records standing
 
 local ENOUGH_BYTES = 4 * 1024 * 1024
 -- SCAN of a hash brings the values with it, and they may be large: few at a time, more while they are small.

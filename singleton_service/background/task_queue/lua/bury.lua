@@ -7,7 +7,7 @@
 --
 -- again: "1" when an earlier answer may have been lost; a death of this very error under this very lease counts as a
 -- yes (a third crash is noted under the lease, too, but with an error of its own).
--- include: time batch shelves tables tally names wake limits lines turns room leases attempts repeats errors burial unique closing graves endings
+-- include: time batch plain shelves bodies count tally names wake limits lines turns room leases attempts repeats errors burial unique closing graves endings
 
 local now_ms = server_time()
 local mine, answer, uids = give_up(FIRST_ITEM, 3)

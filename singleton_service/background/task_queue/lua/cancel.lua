@@ -4,7 +4,7 @@
 -- args:    result_ttl_ms max_results ended_channel
 -- items:   uid
 -- returns: a string per item: 0 unknown or ended, 1 cancelled, 2 running and told
--- include: time batch shelves tables tally wake limits lines turns traits expired unique records keeping unstarted endings
+-- include: time batch plain shelves bodies count tally wake limits lines turns traits expired unique records keeping unstarted endings
 
 local now_ms = server_time()
 local verdict, ended = {}, {}

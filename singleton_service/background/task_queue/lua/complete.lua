@@ -7,7 +7,7 @@
 --
 -- again: "1" when an earlier answer may have been lost; then a result of this very lease counts as a yes.
 -- Invariant: a lease is good for one finish. Begins with deletes, so a full server can still be drained.
--- include: time batch shelves tables tally names gauges wake limits lines turns room leases traits repeats unique closing records keeping crew endings
+-- include: time batch plain shelves bodies count tally names gauges wake limits lines turns room leases traits repeats unique closing records keeping crew endings
 
 local now_ms = server_time()
 local mine, answer, uids = give_up(FIRST_ITEM, 3)

@@ -5,7 +5,7 @@
 -- returns: a string of 1 and 0 per item: was it forgotten
 --
 -- A place in `finished` stays until its turn comes: taking one out of the middle of a list costs as much as it is long.
--- include: batch shelves
+-- include: batch plain shelves bodies
 
 local verdict = {}
 for i = FIRST_ITEM, #ARGV do

@@ -13,12 +13,10 @@
 -- item: never what is there already, or takes another's place.
 -- A uid that begins with "=" was given by the caller or a schedule and is remembered in `seen`.
 -- Invariant: a uid in ready or due has a body. The first write is the HSET, so a full server refuses cleanly.
--- include: time batch shelves tables tally version ready wake limits lines turns traits expired unique records keeping unstarted endings
+-- include: time batch plain shelves bodies count tally ready wake limits lines turns traits expired unique records keeping unstarted endings
 
 local number = redis.call("HGET", KEYS.settings, "protocol")
-if is_newer(number) then
-    return refuse(number)
-end
+-- include: version
 
 local now_ms, now_us = server_time()
 

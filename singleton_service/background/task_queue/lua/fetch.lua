@@ -12,7 +12,7 @@
 -- Invariant: a uid leaves a ready list only for `running`, or to go aside (or because it has no body: a tombstone).
 -- A paused queue gives nothing, one with limits no more than they allow. What has expired ends here instead of running.
 -- Its first write is a delete, so a full server can still be drained.
--- include: time batch shelves tables tally names gauges ages version ready wake limits lines turns traits expired sight attempts unique records keeping unstarted endings aside
+-- include: time batch plain shelves bodies count tally names gauges ages ready wake limits lines turns traits expired sight attempts unique records keeping unstarted endings aside
 
 local PROMOTED, ROUNDS, PACE_KEPT_MS, MANY = 100, 100, 1000, 32
 -- Ends take when there are that many bytes. It begins with small portions, so that large bodies can't come to much more:
@@ -24,9 +24,7 @@ local last_fence, paused, limits, next_start_us, key_limits, number, number_asid
     redis.call("HMGET", KEYS.settings, "fence", "paused", "limits", "next_start", "key_limits", "protocol", "aside")
 )
 number_aside = tonumber(number_aside or "0")
-if is_newer(number) then
-    return refuse(number)
-end
+-- include: version
 redis.call("DEL", KEYS.wake, KEYS.full)
 local now_ms, now_us = server_time()
 
@@ -282,14 +280,14 @@ end
 redis.call("ZADD", KEYS.workers, digits(now_ms + ARGV.lease_ms), ARGV.worker)
 
 local function put(hash, fields)
-    local are_many = #uids >= MANY
-    if are_many then
-        fields[#fields + 1], fields[#fields + 2] = FILLER, TOO_LONG
+    if #uids < MANY then
+        redis.call("HSET", hash, unpack(fields))
+        return
     end
+    -- include: tables
+    fields[#fields + 1], fields[#fields + 2] = FILLER, TOO_LONG
     in_chunks("HSET", hash, fields)
-    if are_many then
-        redis.call("HDEL", hash, FILLER)
-    end
+    redis.call("HDEL", hash, FILLER)
 end
 
 local fence = digits(math.max(tonumber(last_fence or "0") + 1, now_us))

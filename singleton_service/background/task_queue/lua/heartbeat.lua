@@ -8,7 +8,7 @@
 -- Ends what has expired and forgets what was kept long enough, a bounded lot a beat. Heals a wake-up token that was lost
 -- with the dispatcher that took it.
 -- Begins with a delete, so a full server takes no lease from whoever is at work.
--- include: time batch shelves tables tally wake limits lines turns traits expired sight unique records keeping graves unstarted endings
+-- include: time batch plain shelves bodies count tally wake limits lines turns traits expired sight unique records keeping graves unstarted endings
 
 local SWEPT, TOLD = 100, 100
 

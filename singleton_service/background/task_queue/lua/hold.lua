@@ -8,7 +8,7 @@
 -- error: what is said when it was held for limit_ms; "" when it is never to fail for that.
 --
 -- The next look comes after 1, 2, 4, ... at most 30 s, so that a task nobody knows costs next to nothing.
--- include: time batch shelves tables tally names wake limits lines turns room leases attempts errors burial traits unique closing records keeping unstarted endings orders
+-- include: time batch plain shelves bodies count tally names wake limits lines turns room leases attempts errors burial traits unique closing records keeping unstarted endings orders
 
 local LONGEST_MS = 30000
 

@@ -3,7 +3,7 @@
 -- keys:    body shelves ready[4] suspects due held attempts errors reasons expiry progress unique unique_of results finished kept counters waiters waiting line_of wake turns settings aside
 -- args:    result_ttl_ms max_results limit ended_channel
 -- returns: how many were cancelled, whether there may be more
--- include: time batch shelves tables tally wake limits lines turns traits unique records keeping unstarted endings aside
+-- include: time batch plain shelves bodies count tally wake limits lines turns traits unique records keeping unstarted endings aside
 
 local now_ms = server_time()
 local ended, seen_here = {}, 0

@@ -7,7 +7,7 @@
 --
 -- A fetch whose answer was lost leaves such leases. The items are what the worker does hold; it must have no fetch
 -- under way. `owned` is at most what one process holds, so reading it whole is bounded.
--- include: time batch shelves tables tally names ready wake limits lines turns room attempts traits unique records keeping unstarted endings orders aside back
+-- include: time batch plain shelves bodies count tally names ready wake limits lines turns room attempts traits unique records keeping unstarted endings orders aside back
 
 local now_ms = server_time()
 local known = {}

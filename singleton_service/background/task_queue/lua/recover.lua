@@ -6,7 +6,7 @@
 --
 -- `owned` is the lost worker's; it is only an index, `running` decides. Not started: no crash counted. First crash:
 -- back to the head. Second: a suspect, leased alone. Third: buried. Crashes never use up retries.
--- include: time batch shelves tables tally names ready wake limits lines turns room leases attempts errors burial traits unique closing records keeping unstarted endings orders aside back
+-- include: time batch plain shelves bodies count tally names ready wake limits lines turns room leases attempts errors burial traits unique closing records keeping unstarted endings orders aside back
 
 local BATCH = 500
 

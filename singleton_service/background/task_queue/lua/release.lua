@@ -4,7 +4,7 @@
 -- args:    result_ttl_ms max_results ended_channel
 -- items:   uid lease
 -- returns: a string of 1 and 0 per item: was it the caller's
--- include: time batch shelves tables tally names ready wake limits lines turns room leases attempts traits unique records keeping unstarted endings orders aside back
+-- include: time batch plain shelves bodies count tally names ready wake limits lines turns room leases attempts traits unique records keeping unstarted endings orders aside back
 
 local now_ms = server_time()
 local mine, answer, uids = give_up(FIRST_ITEM, 2)

@@ -7,7 +7,7 @@
 --
 -- again: "1" when an earlier answer may have been lost; this very retry under this very lease counts as a yes (a crash
 -- is noted under the fence, too, but with the retries there were before).
--- include: time batch shelves tables tally wake limits lines turns room leases attempts repeats errors traits unique records keeping unstarted endings orders
+-- include: time batch plain shelves bodies count tally wake limits lines turns room leases attempts repeats errors traits unique records keeping unstarted endings orders
 
 local now_ms = server_time()
 local mine, answer, uids = give_up(FIRST_ITEM, 5)

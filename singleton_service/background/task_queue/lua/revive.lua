@@ -3,7 +3,7 @@
 -- keys:    body shelves ready[4] dead attempts unique unique_of counters wake waiting line_of turns settings due
 -- items:   uid
 -- returns: per item "1", "0" when it has not failed, or the uid of the task that has its unique key
--- include: time batch shelves ready wake limits lines turns traits
+-- include: time batch plain shelves bodies ready wake limits lines turns traits
 
 local now_ms, now_us = server_time()
 local answer, revived = {}, 0

@@ -6,7 +6,7 @@
 -- returns: per item: state, blob or record, detail, attempts, errors, progress, expiry ("" each when there is none)
 --
 -- detail: when an expired one did (ms), the lease of a running task, the line of a waiting one, the due ms of a due one, "ms|reason" of a held one, ms of death of a dead one, the worker of a finished one.
--- include: time batch shelves traits expired records standing
+-- include: time batch plain shelves bodies traits expired records standing
 
 local now_ms = server_time()
 local answer = {}

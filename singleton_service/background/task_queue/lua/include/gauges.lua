@@ -1,4 +1,4 @@
--- How long tasks waited and ran, and how many ran at once, by the hour. Needs keys: counters; include: time.
+-- How long tasks waited and ran, and how many ran at once, by the hour. Needs keys: counters; include: time count.
 local function hour_of(now_ms)
     return ":h" .. math.floor(now_ms / 3600000)
 end
@@ -12,7 +12,7 @@ end
 
 local function took(kind, number, ms, longest_ms, now_ms)
     local hour = hour_of(now_ms)
-    redis.call("HINCRBY", KEYS.counters, kind .. hour, number)
-    redis.call("HINCRBY", KEYS.counters, kind .. "_ms" .. hour, ms)
+    count(kind .. hour, number)
+    count(kind .. "_ms" .. hour, ms)
     raise(kind .. "_most", longest_ms, now_ms)
 end

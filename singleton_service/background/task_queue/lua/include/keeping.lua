@@ -1,13 +1,13 @@
 -- Keeping what became of tasks, in the order they ended, and forgetting the oldest. Those with a time of their own stand
 -- in `kept`, all others in `finished`, a list: a place there costs a fifth of one in a sorted set.
--- Needs keys: results finished kept waiters; args: result_ttl_ms max_results; include: time traits batch records.
+-- Needs keys: results finished kept waiters; args: result_ttl_ms max_results; include: time plain traits batch records.
 
 -- A result that nobody wants kept is kept this long if somebody waits for it at that moment: they look every 5 s.
 local AWAITED_MS = 10000
 
 -- A caller's own id can come again and end again, while its earlier place is still in the list: say which end is meant.
 local function place_of(uid, record)
-    return string.byte(uid, 1) == 61 and (uid .. "|" .. string.format("%x", ended_ms(record))) or uid
+    return string.byte(uid, 1) == EQUALS and (uid .. "|" .. string.format("%x", ended_ms(record))) or uid
 end
 
 -- Items are { uid, record, body }.

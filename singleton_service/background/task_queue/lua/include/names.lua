@@ -1,5 +1,5 @@
 -- Counting by the name of the task, today and yesterday (UTC): "completed:d19700:send_email". No more than so many names a
--- day; those beyond are counted together, under none. Needs keys: counters; include: time.
+-- day; those beyond are counted together, under none. Needs keys: counters; include: count.
 local MOST_FIELDS = 300
 
 local function name_of(blob)
@@ -10,12 +10,12 @@ end
 local function tally_name(kind, name, number, now_ms)
     local day = ":d" .. math.floor(now_ms / 86400000)
     local field = kind .. day .. ":" .. name
-    if redis.call("HINCRBY", KEYS.counters, field, number) ~= number or name == "" then
+    if count(field, number) ~= number or name == "" then
         return
     end
-    if redis.call("HINCRBY", KEYS.counters, "names" .. day, 1) > MOST_FIELDS then
+    if count("names" .. day, 1) > MOST_FIELDS then
         redis.call("HDEL", KEYS.counters, field)
-        redis.call("HINCRBY", KEYS.counters, "names" .. day, -1)
-        redis.call("HINCRBY", KEYS.counters, kind .. day .. ":", number)
+        count("names" .. day, -1)
+        count(kind .. day .. ":", number)
     end
 end

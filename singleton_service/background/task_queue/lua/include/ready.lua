@@ -1,6 +1,4 @@
--- Which ready list a task belongs to. Needs keys: body; include: shelves.
-local EQUALS = 61
-
+-- Which ready list a task belongs to. Needs keys: body; include: plain shelves.
 local function priority_of(uid)
     local first = string.byte(uid, 1)
     if first ~= EQUALS then

@@ -1,7 +1,5 @@
 -- What a body says of itself in its third character, "0" for most: 1 unique key, 2 expiry, 4 a time of its own for its
--- result, 8 limit key, 16 not to be started at once, added up and counted from "0".
-local PLAIN = 48
-
+-- result, 8 limit key, 16 not to be started at once, added up and counted from "0". Include: plain.
 local function has_trait(blob, value)
     return (string.byte(blob, 3) - PLAIN) % (2 * value) >= value
 end
