@@ -1,7 +1,7 @@
 """The settings as a model of pydantic-settings, made of the definitions in settings.py.
 
-To be imported where the model is asked for, and not before: pydantic takes longer to import than everything else that
-a worker or a producer needs but redis-py.
+To be imported where the model is asked for, and not before: pydantic takes nearly as long to import as everything
+else that a worker needs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Every setting there is: its name, default, range and meaning.
 
-No pydantic here: with it a start would take half as long again. It makes the model that applications get of these same
-definitions, in model.py, and has the last word on what is not plain.
+No pydantic here: with it a start would take two thirds as long again. It makes the model that applications get of these
+same definitions, in model.py, and has the last word on what is not plain.
 """
 
 import re
