@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import socket
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import uvloop
 
 import singleton_service
 from singleton_service.background.task_queue import (
+    QueueFullError,
     QueueUnavailableError,
     TaskCancelledError,
     TaskFailedError,
@@ -22,7 +25,11 @@ from singleton_service.background.task_queue import (
     TaskStatus,
 )
 from singleton_service.background.task_queue.waiters import LoopWaiter
+from singleton_service.background.task_queue.wire import Wire
 from singleton_service.background.worker import WorkerService
+
+if TYPE_CHECKING:
+    from singleton_service.background.task_queue.loop_lines import LoopLine
 
 Queue = type[TaskQueueService]
 TWINS = ["enqueue_task", "enqueue_many", "get_task_status", "get_result", "cancel_task"]
@@ -181,3 +188,129 @@ def test_an_event_loop_is_not_held_up_by_the_first_start(queue: Queue) -> None:
     assert not queue._initialized
     asyncio.run(first_call())
     assert queue._initialized
+
+
+@pytest.fixture(params=[asyncio.run, uvloop.run])
+def run(request: pytest.FixtureRequest) -> Any:
+    """Two kinds of event loops."""
+    return request.param
+
+
+async def line_of(queue: Queue) -> LoopLine:
+    """Return this loop's own connection once it is there; it comes with the second enqueue."""
+    await queue.aenqueue_task("warm-up", task_id="warm-up")
+    line = queue._open_lines().line()
+    while line._wire is None:
+        await queue.aenqueue_task("warm-up", task_id="warm-up")
+        await asyncio.sleep(0.01)
+    return line
+
+
+def numbers(queue: Queue, ids: list[str]) -> list[int]:
+    tasks = [queue.get_task_status(task_id) for task_id in ids]
+    return [task.payload["n"] for task in tasks if task is not None]
+
+
+def test_coroutines_that_enqueue_at_once_share_commands_and_each_has_its_own_answer(
+    queue: Queue, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TASKS_MAX_BACKLOG", "150")
+    sent = []
+    begin = Wire.begin
+
+    def begin_and_note(wire: Wire, commands: Any) -> memoryview:
+        sent.append(commands)
+        return begin(wire, commands)
+
+    monkeypatch.setattr(Wire, "begin", begin_and_note)
+
+    async def use() -> list[Any]:
+        await line_of(queue)
+        lines = (
+            queue.aenqueue_task("x", {"n": n}, queue="low" if n % 50 == 7 else None, delay_seconds=n % 2)
+            for n in range(200)
+        )
+        return await asyncio.gather(*lines, return_exceptions=True)
+
+    ids = run(use())
+
+    refused = [n for n, answer in enumerate(ids) if isinstance(answer, QueueFullError)]
+    assert len(refused) == 200 - 4 - 149, "four have another queue, and one of this was there before"
+    accepted = [n for n in range(200) if n not in refused]
+    assert numbers(queue, [ids[n] for n in accepted]) == accepted
+    assert len(sent) < 20
+
+
+def test_who_is_cancelled_leaves_its_answer_to_nobody(queue: Queue, run: Any) -> None:
+    async def use() -> list[Any]:
+        line = await line_of(queue)
+        waiting = [asyncio.create_task(queue.aenqueue_task("x", {"n": n}, task_id=f"n{n}")) for n in range(4)]
+        while not line._waiting:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0)
+        waiting[0].cancel()
+        waiting[2].cancel()
+        ids = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [isinstance(answer, asyncio.CancelledError) for answer in ids] == [True, False, True, False]
+        assert line._wire is not None, "the line is as good as before"
+        return [ids[1], ids[3], await queue.aenqueue_task("x", {"n": 4}, task_id="n4")]
+
+    assert run(use()) == ["default.=n1", "default.=n3", "default.=n4"]
+
+
+def test_what_was_under_way_on_a_line_that_ends_or_falls_silent_goes_another_way_and_in_once(
+    queue: Queue, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def use() -> list[str]:
+        line = await line_of(queue)
+        wire = line._wire
+        assert wire is not None
+        ids = []
+        wire._socket.shutdown(socket.SHUT_RDWR)
+        ids += await asyncio.gather(*(queue.aenqueue_task("x", {"n": n}) for n in range(5)))
+        line = await line_of(queue)
+        assert line._wire is not wire
+        with monkeypatch.context() as patched:
+            # It arrives, but no answer ever comes.
+            patched.setattr(line, "_read", lambda: None)
+            patched.setattr(Wire, "begin", lambda _wire, _commands: memoryview(b""))
+            ids += await asyncio.gather(*(queue.aenqueue_task("x", {"n": n}) for n in range(5, 10)))
+        return ids
+
+    assert numbers(queue, run(use())) == list(range(10))
+    assert queue.get_queue_stats()["tasks_queued"] == 11
+
+
+def test_what_the_socket_does_not_hold_is_sent_when_it_does(queue: Queue, run: Any) -> None:
+    async def use() -> list[str]:
+        line = await line_of(queue)
+        line._wire._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)  # type: ignore[union-attr]
+        payloads = [{"n": n, "text": "x" * 900_000} for n in range(6)]
+        ids = await asyncio.gather(*(queue.aenqueue_task("x", payload) for payload in payloads))
+        assert line._wire is not None
+        return ids
+
+    assert numbers(queue, run(use())) == list(range(6))
+
+
+def test_a_line_is_its_loops_own_and_ends_with_the_service(queue: Queue, in_thread: Any) -> None:
+    lines: set[LoopLine] = set()
+
+    async def use() -> None:
+        line = await line_of(queue)
+        lines.add(line)
+
+    for _ in range(2):
+        asyncio.run(use())
+    threads = [in_thread(lambda: uvloop.run(use())) for _ in range(2)]
+    for thread in threads:
+        thread.join()
+    assert len(lines) == 4
+
+    async def stop_meanwhile() -> None:
+        line = await line_of(queue)
+        await asyncio.to_thread(singleton_service.stop)
+        await asyncio.sleep(0)
+        assert line._wire is None
+        await queue.aenqueue_task("x")
+
+    asyncio.run(stop_meanwhile())

@@ -55,12 +55,6 @@ class Awaiting(Following):
 
     @classmethod
     @guarded
-    @twin_of(Producing.enqueue_task)
-    def aenqueue_task(cls) -> None:
-        """Put a task into the queue and return its id, as `enqueue_task` does."""
-
-    @classmethod
-    @guarded
     @twin_of(Producing.enqueue_many)
     def aenqueue_many(cls) -> None:
         """Put many tasks into the queue and return their ids, as `enqueue_many` does."""

@@ -259,6 +259,10 @@ class QueueClient:
                 self.outage.over()
                 return answer
 
+    def is_registered(self, queue: str) -> bool:
+        """Whether `register_queue` has nothing left to do for a queue."""
+        return queue in self._registered
+
     def register_queue(self, queue: str, *, to_take: bool = False) -> None:
         """Make a queue known, once per process, and refuse one that a newer version has made its own.
 

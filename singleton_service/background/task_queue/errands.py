@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# A hand-off costs a coroutine some 70 µs, and four threads send as much as thirty-two: the rest is for enqueues that
-# wait for room or for a disk.
+# Four threads send as much as thirty-two: the rest is for enqueues that wait for room or for a disk.
 _THREADS = 32
 # While the server is away each round trip takes about two seconds to say so. Those that stand in line behind others
 # for longer than this are told at once: a thousand requests must not wait for one another.
@@ -27,11 +26,15 @@ _PATIENCE_S = 1.0
 
 
 class Errands:
-    """Runs short calls for coroutines, in their context."""
+    """Runs short calls for coroutines, in their context.
+
+    Attributes:
+        pool: the threads that do it.
+    """
 
     def __init__(self, client: QueueClient) -> None:
         self._client = client
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="task-queue-async")
+        self.pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="task-queue-async")
 
     async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call *function* in a thread and return what it returns. A cancelled call may have been made all the same.
@@ -49,11 +52,11 @@ class Errands:
             return context.run(function, *args, **kwargs)
 
         try:
-            answer = asyncio.get_running_loop().run_in_executor(self._pool, errand)
+            answer = asyncio.get_running_loop().run_in_executor(self.pool, errand)
         except RuntimeError as error:
             raise stopped_meanwhile() from error
         return await answer
 
     def stop(self) -> None:
         """Take no more; those under way are waited for, two seconds or so."""
-        self._pool.shutdown()
+        self.pool.shutdown()

@@ -165,6 +165,20 @@ class Link:
             self.close()
             raise self._gone(error) from error
 
+    def open_for_loop(self) -> Wire:
+        """Connect, and return a wire that never waits: for an event loop, which alone uses it from then on.
+
+        Raises:
+            QueueUnavailableError: the server is away.
+        """
+        try:
+            wire = self._opened()
+            wire.patience_s = 0.0
+        except _GONE as error:
+            self.close()
+            raise self._gone(error) from error
+        return wire
+
     def close(self) -> None:
         """Close the connection; the next call opens it anew."""
         self._wire = None

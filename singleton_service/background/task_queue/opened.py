@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .errands import Errands
     from .heartbeat import Heartbeat
     from .leases import Leases
+    from .loop_lines import LoopLines
     from .progress import ProgressReports
     from .results import EndingWatch
 
@@ -30,6 +31,7 @@ class Opened:
     _endings: ClassVar[EndingWatch | None] = None
     _reports: ClassVar[ProgressReports | None] = None
     _errands: ClassVar[Errands | None] = None
+    _lines: ClassVar[LoopLines | None] = None
 
     @classmethod
     def _open_client(cls) -> QueueClient:
@@ -50,6 +52,10 @@ class Opened:
     @classmethod
     def _open_errands(cls) -> Errands:
         return _or_stopped(cls._errands)
+
+    @classmethod
+    def _open_lines(cls) -> LoopLines:
+        return _or_stopped(cls._lines)
 
     @classmethod
     def _open_reports(cls) -> ProgressReports:

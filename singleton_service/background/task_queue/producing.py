@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from .protocol import Enqueued
+    from .requests import Given
 
 
 class Producing(Opened):
@@ -101,7 +102,7 @@ class Producing(Opened):
             DurabilityError: the task is in the queue, but it was not confirmed in time that it is so safe
                 (TASKS_DURABILITY_TIMEOUT_SECONDS); `task_ids` has its id.
         """
-        room_by = _room_by(wait_for_room)
+        room_by = room_by_of(wait_for_room)
         given = (
             name,
             payload,
@@ -120,9 +121,7 @@ class Producing(Opened):
             result_ttl,
             durability,
         )
-        cls._check_accepting()
-        settings = cls._open_client().settings
-        task = prepare_given(given, cls._task_handlers, settings.max_payload_bytes)
+        task = cls._prepare(given)
         accepted: dict[str, str] = {}
         cls._send([task], accepted, room_by)
         return accepted[task.id]
@@ -148,7 +147,7 @@ class Producing(Opened):
             NotAcceptingError: this process was told to take in no more; nothing was written.
         """
         cls._check_accepting()
-        room_by = _room_by(wait_for_room)
+        room_by = room_by_of(wait_for_room)
         prepared = cls._prepare_all(requests)
         if durabilities := cls._to_confirm(prepared):
             cls._open_client().check_durability(durabilities)
@@ -166,6 +165,11 @@ class Producing(Opened):
                 raise EnqueueError(list(accepted.values()), str(error)) from error
             raise
         return [accepted[task.id] for task in prepared]
+
+    @classmethod
+    def _prepare(cls, given: Given) -> PreparedTask:
+        cls._check_accepting()
+        return prepare_given(given, cls._task_handlers, cls._open_client().settings.max_payload_bytes)
 
     @classmethod
     def _prepare_all(cls, requests: Iterable[TaskRequest]) -> list[PreparedTask]:
@@ -269,12 +273,15 @@ class Producing(Opened):
                 return
             left_s = room_by - time.monotonic()
             if left_s <= 0:
-                limit = cls._open_client().limits.max_backlog
-                raise QueueFullError(batch[0].queue, limit, enqueued.unstarted)
+                raise cls._full(batch[0].queue, enqueued.unstarted)
             looks = 0 if len(refused) < len(batch) else looks + 1
             batch = refused
             time.sleep(min(left_s, backoff_s(looks)))
             cls._check_accepting()
+
+    @classmethod
+    def _full(cls, queue: str, unstarted: int) -> QueueFullError:
+        return QueueFullError(queue, cls._open_client().limits.max_backlog, unstarted)
 
     @classmethod
     def _offer(cls, batch: Sequence[PreparedTask]) -> tuple[Enqueued, dict[str, str]]:
@@ -308,7 +315,8 @@ class Producing(Opened):
             raise DurabilityError(unsafe, " and ".join(missing.values()))
 
 
-def _room_by(wait_for_room: float) -> float:
+def room_by_of(wait_for_room: float) -> float:
+    """Return until when to wait for room, time.monotonic() seconds."""
     return time.monotonic() + checks.check_delay("wait_for_room", wait_for_room)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from singleton_service import BaseService, requires
 from singleton_service.background.config import ConfigService, settings_in_force
 
+from .async_producing import AsyncProducing
 from .availability import guarded
 from .awaiting import Awaiting
 from .client import connect
@@ -14,8 +15,8 @@ from .consuming import Consuming
 from .errands import Errands
 from .errors import QueueUnavailableError
 from .heartbeat import Heartbeat
+from .loop_lines import LoopLines
 from .managing import Managing
-from .producing import Producing
 from .progress import ProgressReports
 from .reading import Reading
 from .results import EndingWatch
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @requires(ConfigService)
-class TaskQueueService(Producing, Consuming, Reading, Managing, Awaiting, BaseService):
+class TaskQueueService(AsyncProducing, Consuming, Reading, Managing, Awaiting, BaseService):
     """The queue. All methods are thread-safe; none needs anything set up first.
 
     A task runs at least once: once `enqueue_task` has returned, no death of a client or a worker loses it.
@@ -59,6 +60,7 @@ class TaskQueueService(Producing, Consuming, Reading, Managing, Awaiting, BaseSe
         cls._endings = EndingWatch(client)
         cls._reports = ProgressReports(client)
         cls._errands = Errands(client)
+        cls._lines = LoopLines(client, cls._errands)
 
     @classmethod
     def ping(cls) -> bool:
@@ -81,10 +83,12 @@ class TaskQueueService(Producing, Consuming, Reading, Managing, Awaiting, BaseSe
     def shutdown(cls) -> None:
         """Give up leases and connections; the embedded server ends with its last user."""
         client, heartbeat, endings = cls._client, cls._heartbeat, cls._endings
-        reports, errands = cls._reports, cls._errands
-        cls._client = cls._heartbeat = cls._endings = cls._reports = cls._errands = None
+        reports, errands, lines = cls._reports, cls._errands, cls._lines
+        cls._client = cls._heartbeat = cls._endings = cls._reports = cls._errands = cls._lines = None
         if endings is not None:
             endings.stop()
+        if lines is not None:
+            lines.stop()
         if errands is not None:
             errands.stop()
         if reports is not None:

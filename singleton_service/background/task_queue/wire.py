@@ -108,11 +108,26 @@ class Wire:
             self._socket.sendall(memoryview(data)[sent:])
             self._socket.settimeout(self._patience_s)
 
+    def begin(self, commands: Iterable[Command]) -> memoryview:
+        """Send as much of commands as goes without waiting, and return the rest. Patience is to be 0.
+
+        Raises:
+            OSError: the connection is gone.
+        """
+        return self.go_on(memoryview(b"".join(map(_packed, commands))))
+
+    def go_on(self, rest: memoryview) -> memoryview:
+        """Send more of the rest, as `begin` does."""
+        try:
+            return rest[self._socket.send(rest) :]
+        except BlockingIOError:
+            return rest
+
     def receive(self) -> Any:
         """Return the next reply; a refusal is one. Called again after a timeout, it goes on where it was.
 
         Raises:
-            TimeoutError: nothing came.
+            TimeoutError, BlockingIOError: nothing came, or not all of it.
             OSError: the connection is gone, or the server does not serve it.
         """
         reader = self._reader
