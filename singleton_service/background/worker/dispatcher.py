@@ -239,7 +239,7 @@ class Dispatcher:
             return
         token, request, fetched = woken.token, woken.request, woken.fetched
         if request is not None and fetched is not None:
-            self._outbox.release(self._take_brought(request, fetched))
+            self._take_brought(request, fetched)
         if token is None or (request is not None and token == request.queue):
             return
         self._feeds.hope(token)
@@ -326,16 +326,31 @@ class Dispatcher:
         fetch = self._client.protocol(queue).fetch(number, begun, take_suspect=alone, lanes=narrow.values())
         return Request(queue, number, tuple(narrow), fetch)
 
-    def _take_brought(self, request: Request, fetched: Fetched) -> list[Job]:
-        """Start what a fetch brought that slept: it was asked for with what was in hand then; return what goes back."""
+    def _take_brought(self, request: Request, fetched: Fetched) -> None:
+        """Start what a fetch brought that slept: it was asked for with what was in hand then, so some may go back."""
         leases = fetched.leases
         must_wait = any(lease.is_suspect for lease in leases) and self._in_hand.waiting
         if self._stop_by is not None or self._in_hand.has_suspect or must_wait:
             turned_away = [Job(lease, is_marked=False) for lease in leases]
+            self._outbox.release(turned_away)
         else:
-            # Nobody knows how long ago it was sent, nor who may die asleep: none counts as begun before we say so.
-            turned_away = self._in_hand.add(leases, self._in_hand.idle, time.monotonic(), is_told=False)
+            turned_away = self._begin_brought(request.queue, leases) if leases else []
         self._note_fetched(request, fetched, turned_away)
+
+    def _begin_brought(self, queue: str, leases: list[Lease]) -> list[Job]:
+        """Nobody knows who may die asleep, so none of these counts as begun before we say so."""
+        idle = self._in_hand.idle
+        start = self._client.protocol(queue).start(leases[:idle])
+        if self._link.is_outlived:
+            self._link.close()
+        try:
+            # On its way before any begins: it may be the one that takes us down.
+            self._link.post([start])
+        finally:
+            turned_away = self._in_hand.add(leases, idle, time.monotonic())
+            self._outbox.release(turned_away)
+        # Not sooner, and with nothing else in between: while this waits, the threads that begin have the interpreter.
+        self._link.collect([start])
         return turned_away
 
     def _note_fetched(self, request: Request, fetched: Fetched, turned_away: list[Job]) -> None:

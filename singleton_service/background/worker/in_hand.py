@@ -46,7 +46,6 @@ class InHand:
         self._done = done
         self._jobs: dict[Lease, Job] = {}
         self._suspect: Lease | None = None
-        self._untold: list[Lease] = []
         self._used: dict[str, Lane | BatchLane] = {}
         # The tasks of each lane, a line each.
         self._names: dict[str, bytes] = {}
@@ -120,11 +119,10 @@ class InHand:
         """Return the jobs whose handlers have not ended."""
         return [job for job in self._jobs.values() if job.ending is None]
 
-    def add(self, leases: Sequence[Lease], marked: int, now: float, *, is_told: bool = True) -> list[Job]:
+    def add(self, leases: Sequence[Lease], marked: int, now: float) -> list[Job]:
         """Take leases from one queue in hand, and return those for which there is no room.
 
-        The server counts the first *marked* as begun, or with *is_told* False is to count them: the next `note_begun`
-        returns them.
+        The server counts the first *marked* as begun.
         """
         accepted: dict[str, list[Job]] = {}
         room: dict[str, int] = {}
@@ -143,8 +141,6 @@ class InHand:
                     continue
                 accepted[kind].append(job)
             self._jobs[lease] = job
-            if job.is_marked and not is_told:
-                self._untold.append(lease)
             if lease.is_suspect:
                 self._suspect = lease
         for kind, jobs in accepted.items():
@@ -186,9 +182,6 @@ class InHand:
         And those of batches that begin as soon as they are: `start_told` is called when the server knows.
         """
         starting = [lease for lane in self._batches.values() for lease in lane.note_starting()]
-        if self._untold:
-            starting += [lease for lease in self._untold if lease in self._jobs]
-            self._untold.clear()
         return starting + [
             job.lease
             for lane in self._executors.values()
