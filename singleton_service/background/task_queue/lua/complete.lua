@@ -7,7 +7,7 @@
 --
 -- again: "1" when an earlier answer may have been lost; then a result of this very lease counts as a yes.
 -- Invariant: a lease is good for one finish. Begins with deletes, so a full server can still be drained.
--- include: time batch plain shelves bodies count tally names gauges wake limits lines turns room leases traits repeats unique closing records keeping crew endings
+-- include: time batch plain shelves bodies count tally names gauges leases traits repeats records keeping crew
 
 local now_ms = server_time()
 local mine, answer, uids = give_up(FIRST_ITEM, 3)
@@ -19,7 +19,6 @@ end)
 
 if #mine > 0 then
     local blobs = blobs_of(uids)
-    local keys = end_turns(uids)
     drop_blobs(uids)
     -- Sparse: most tasks never failed and were never held.
     local has_past = redis.call("EXISTS", KEYS.attempts, KEYS.errors, KEYS.reasons) > 0
@@ -58,8 +57,6 @@ if #mine > 0 then
         redis.call("HDEL", KEYS.reasons, unpack(uids))
     end
     keep(ended, now_ms)
-    close(uids)
-    let_in(keys, now_ms)
     tally("completed", #mine, now_ms)
     local ran_ms = 0
     for name, counted in pairs(names) do
@@ -68,7 +65,17 @@ if #mine > 0 then
         ran_ms = ran_ms + counted[2]
     end
     took("ran", #mine, ran_ms, longest_ms, now_ms)
-    tell_waiters(uids)
+    -- Most have no key and no expiry, nobody waits for them, and nobody for room.
+    local number_tied = redis.call(
+        "EXISTS", KEYS.line_of, KEYS.full, KEYS.unique_of, KEYS.cancels, KEYS.progress, KEYS.expiry, KEYS.waiters
+    )
+    if number_tied > 0 then
+        -- include: wake limits lines turns room unique closing endings
+        local keys = end_turns(uids)
+        close(uids)
+        let_in(keys, now_ms)
+        tell_waiters(uids)
+    end
 end
 
 -- Each finish pays for two old results, so what is kept stays bounded without a sweeper.

@@ -12,7 +12,7 @@
 -- Invariant: a uid leaves a ready list only for `running`, or to go aside (or because it has no body: a tombstone).
 -- A paused queue gives nothing, one with limits no more than they allow. What has expired ends here instead of running.
 -- Its first write is a delete, so a full server can still be drained.
--- include: time batch plain shelves bodies count tally names gauges ages ready wake limits lines turns traits expired sight attempts unique records keeping unstarted endings aside
+-- include: time batch plain shelves bodies count tally names gauges ages ready wake limits lines turns traits expired sight attempts aside
 
 local PROMOTED, ROUNDS, PACE_KEPT_MS, MANY = 100, 100, 1000, 32
 -- Ends take when there are that many bytes. It begins with small portions, so that large bodies can't come to much more:
@@ -65,9 +65,11 @@ local function promote(zset, command)
     end
 end
 
--- Held tasks have waited already: back to the head.
-promote(KEYS.held, "LPUSH")
-promote(KEYS.due, "RPUSH")
+if redis.call("EXISTS", KEYS.held, KEYS.due) > 0 then
+    -- Held tasks have waited already: back to the head.
+    promote(KEYS.held, "LPUSH")
+    promote(KEYS.due, "RPUSH")
+end
 
 local wanted = paused and 0 or tonumber(ARGV.max_count)
 if limits and wanted > 0 then
@@ -135,6 +137,7 @@ local function can_start(uid, blob)
         return nil
     end
     if has_expired(uid, blob, now_ms) then
+        -- include: unique records keeping unstarted endings
         end_unstarted(uid, blob, "e", now_ms)
         tell_waiters({ uid })
         return nil
@@ -265,9 +268,10 @@ end
 if wanted > 0 and ARGV.take_suspect == "1" then
     take(KEYS.suspects, 1)
 end
+local is_any_aside = redis.call("EXISTS", KEYS.aside) == 1
 if #uids == 0 and wanted > 0 then
     for priority = 3, 0, -1 do
-        if redis.call("EXISTS", KEYS.aside) == 1 then
+        if is_any_aside then
             take_aside(wanted, priority)
         end
         take(KEYS.ready[priority + 1], wanted, priority)
@@ -313,7 +317,7 @@ end
 -- those who have none would wake each other for ever.
 local is_ready = is_any_ready()
 local left, is_for_others = { has_passed_enough() and is_ready and "1" or "0" }, passed > 0
-for _, list in ipairs(redis.call("ZRANGE", KEYS.aside, 0, -1)) do
+for _, list in ipairs((is_any_aside or passed > 0) and redis.call("ZRANGE", KEYS.aside, 0, -1) or {}) do
     local lane = lane_of[string.sub(list, 2)]
     is_for_others = is_for_others or not lane or lane.room > 0
     if lane then

@@ -28,6 +28,9 @@ end
 
 local function ms_until_due(now_ms)
     local next_ms = -1
+    if redis.call("EXISTS", KEYS.due, KEYS.held) == 0 then
+        return next_ms
+    end
     for _, zset in ipairs({ KEYS.due, KEYS.held }) do
         local first = redis.call("ZRANGE", zset, 0, 0, "WITHSCORES")[2]
         if first then
