@@ -37,6 +37,7 @@ class Sizes:
         delayed: tasks with a delay.
         settle_s, idle_s: how long idle workers are left alone, and then watched.
         many: tasks after which memory is looked at.
+        depths: how many are queued where it is asked what a task costs.
         watched_s: how long is waited for tasks whose worker was killed.
         is_durable: whether the servers write an append-only file.
     """
@@ -52,6 +53,7 @@ class Sizes:
     settle_s: float = 5.0
     idle_s: float = 20.0
     many: int = 20_000
+    depths: tuple[int, ...] = (10, 1000, 100_000, 1_000_000)
     watched_s: float = 90.0
     is_durable: bool = False
 
@@ -67,6 +69,7 @@ TINY = Sizes(
     settle_s=0.5,
     idle_s=2.0,
     many=400,
+    depths=(10, 1000),
     watched_s=20.0,
 )
 

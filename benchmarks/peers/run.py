@@ -147,12 +147,14 @@ class _Run:
 
     def _ask_machine(self, moment: str) -> None:
         if BARE in self._groups:
-            figures = self._step(BARE, "", partial(bare, "--repeats", "1", "--seconds", "2"))
+            once = ("--repeats", "1", "--seconds", str(self._sizes.seconds))
+            figures = self._step(BARE, "", partial(bare, *once))
             if figures is not None:
                 self._outcome.bare[moment] = figures
 
     def _depth(self) -> None:
-        self._outcome.depth = _asked([sys.executable, "-m", "benchmarks.depth", "--json"])
+        depths = map(str, self._sizes.depths)
+        self._outcome.depth = _asked([sys.executable, "-m", "benchmarks.depth", "--json", "--depths", *depths])
 
     def _memory(self) -> None:
         """As many at once as there are cores; who takes longest begins."""

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -18,7 +19,7 @@ import redis
 from services.task_queue import TaskQueueService, TaskRequest
 from services.worker import WorkerService
 from singleton_service import stop
-from singleton_service.background.task_queue.scripts import load_scripts
+from singleton_service.background.task_queue.scripts import Scripts, load_scripts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +103,7 @@ def _commands(server: redis.Redis, number: int) -> dict[str, tuple[float, float]
 def _scripts(server: redis.Redis, number: int) -> dict[str, float]:
     """Return µs per task of each script, if the server's slow log keeps everything."""
     scripts = load_scripts()
-    names = {getattr(scripts, field).sha: field for field in type(scripts).__slots__}
+    names = {getattr(scripts, field.name).sha: field.name for field in fields(Scripts)}
     found: dict[str, float] = {}
     log: Any = server.slowlog_get(-1)
     for entry in log:
