@@ -45,7 +45,13 @@ logger = logging.getLogger("singleton_service.worker")
 # A server that answers nobody for so long is taken for gone.
 _READ_TIMEOUT_S = 3.0
 _SUSPECT_LOOK_S = 2.0
+# What is held ready is a quarter of a second of work.
+_RUNS_DRY_S = 0.5
 _LOOK_ABOVE_S = 0.01
+# Where enough waits to be run, endings are gathered for so long before they are told.
+_GATHER_S = 0.001
+# How often to ask for those kinds of tasks for which there are places, where plenty waits of another.
+_LOOK_PAST_S = 0.005
 # What one round trip carries at most, but for a single report that is larger.
 _MAX_REPORT_BYTES = 4 * 1024 * 1024
 # What is cut off by a stop has this long to end before its task is handed back all the same, and is told that often.
@@ -87,6 +93,7 @@ class Dispatcher:
         self._suspect_look_at = 0.0
         self._no_suspect_before = 0.0
         self._looked_above_at = 0.0
+        self._fetched_at = 0.0
         self._beats: deque[tuple[str, Beat]] = deque()
         self._stop_by: float | None = None
         self._told_to_end: set[Lease] = set()
@@ -182,31 +189,40 @@ class Dispatcher:
             self._collect(now)
         stop_by = self._stop_by
         if stop_by is not None:
-            if self._wake_up.is_armed:
-                # Before anything is over: what was fetched meanwhile is handed back.
-                self._wake_up.disarm()
-            self._hand_back(self._in_hand.take_back())
-            if now >= stop_by:
-                self._cut_off_running(now)
+            self._wind_up(now, stop_by)
         else:
             self._hand_back_stalled(now)
             if alone := self._in_hand.send_gathered(now):
                 self._hand_back(alone)
         begun = self._in_hand.note_begun()
-        queue, room, quiet_s = None, 0, {}
+        queue, room, quiet_s, looks_soon = None, 0, {}, False
         if stop_by is None:
             self._return_to_what_was_left(now)
             quiet_s = self._crowding.quiet_s(now)
             queue = self._feeds.best(now, quiet_s)
             room = self._room(queue, now)
-        if room == 0:
-            queue = None
-        if self._outbox or begun or queue:
+            looks_soon = self._looks_soon(queue, now)
+        if room == 0 or looks_soon:
+            queue, room = None, 0
+        says_something = bool(self._outbox or begun or queue)
+        if says_something:
             self._exchange(begun, queue, room, now)
             self._in_hand.start_told(now)
             self._failures = 0
-            return
-        self._sleep(now, quiet_s, stop_by, has_room=room > 0)
+        has_enough = room == 0 and stop_by is None and self._in_hand.waiting
+        if has_enough and (says_something or looks_soon or self._is_to_run_dry(now)):
+            # Nobody goes without work meanwhile: with a task or two for each exchange there would be little else.
+            time.sleep(_GATHER_S)
+        elif not says_something:
+            self._sleep(now, quiet_s, stop_by, has_room=room > 0)
+
+    def _wind_up(self, now: float, stop_by: float) -> None:
+        if self._wake_up.is_armed:
+            # Before anything is over: what was fetched meanwhile is handed back.
+            self._wake_up.disarm()
+        self._hand_back(self._in_hand.take_back())
+        if now >= stop_by:
+            self._cut_off_running(now)
 
     def _take_beats(self, now: float) -> None:
         while self._beats:
@@ -248,6 +264,11 @@ class Dispatcher:
             # is work and if nobody else has meanwhile.
             self._link.run([self._client.protocol(token).fetch(0, 0, take_suspect=False)])
 
+    def _looks_soon(self, queue: str | None, now: float) -> bool:
+        """Whether a fetch would be for others than those of whom plenty waits, and the last one was just now."""
+        is_late = now - self._fetched_at >= _LOOK_PAST_S
+        return queue is not None and not is_late and self._in_hand.has_plenty(queue, now)
+
     def _room(self, queue: str | None, now: float) -> int:
         """How many tasks to fetch now, if it is from *queue*."""
         if self._in_hand.has_suspect:
@@ -256,9 +277,14 @@ class Dispatcher:
         return min(max(self._rooms(queue, now).values()), PORTION)
 
     def _rooms(self, queue: str | None, now: float) -> dict[str, int]:
-        # Suspects are fetched only with nothing waiting: run dry for a moment now and then.
-        to_run_dry = now - self._suspect_look_at > _SUSPECT_LOOK_S
-        return self._in_hand.rooms(queue, now, to_run_dry=to_run_dry)
+        return self._in_hand.rooms(queue, now, to_run_dry=self._is_to_run_dry(now))
+
+    def _is_to_run_dry(self, now: float) -> bool:
+        """Whether nothing shall wait: suspects are fetched only then, so it comes to that now and then, if it can."""
+        since_s = now - self._suspect_look_at
+        if since_s > _SUSPECT_LOOK_S + _RUNS_DRY_S:
+            self._suspect_look_at, since_s = now, 0.0
+        return since_s > _SUSPECT_LOOK_S
 
     def _return_to_what_was_left(self, now: float) -> None:
         """Ask again where tasks were left for which there is room now."""
@@ -302,6 +328,7 @@ class Dispatcher:
         Returns:
             The replies to the commands, and the jobs that have to go back.
         """
+        self._fetched_at = time.monotonic()
         idle = self._in_hand.idle
         request = self._request(queue, self._feeds.share(queue, room), idle)
         with self._leases.fetching(queue):

@@ -87,6 +87,10 @@ class InHand:
         """Return how many jobs of each lane to fetch now, if it is from *queue*."""
         return {name: lane.room(queue, now, to_run_dry=to_run_dry) for name, lane in self._used_lanes().items()}
 
+    def has_plenty(self, queue: str | None, now: float) -> bool:
+        """Whether of one kind so much waits that nothing is wanted from *queue* but for others."""
+        return any(lane.has_plenty(queue, now) for lane in self._executors.values())
+
     def narrow(self, queue: str, number: int, now: float) -> dict[str, tuple[int, bytes]]:
         """Return the lanes that can't take *number* jobs from *queue*: how many they can, and their tasks' names."""
         capacities = {name: lane.capacity(queue, now) for name, lane in self._used_lanes().items()}

@@ -59,11 +59,17 @@ class Lane:
             return self._trial(now)
         if queue is not None and (number := self._overtakers(queue)):
             return number
+        if to_run_dry and self.waiting:
+            return 0
         idle = self.executor.size - self.number
         ahead = 0 if to_run_dry else self._lookahead.tasks
         # Where enough waits: a fuller batch costs less.
         worth_asking = min(ahead, PORTION) // 2
         return 0 if idle <= 0 and idle + ahead < worth_asking else max(0, idle + ahead)
+
+    def has_plenty(self, queue: str | None, now: float) -> bool:
+        """Whether more than another round waits, and nothing is to be fetched, if it is from *queue*."""
+        return len(self.waiting) > self.executor.size and self.room(queue, now, to_run_dry=False) == 0
 
     def put(self, jobs: Sequence[Job], now: float) -> None:
         """Hand jobs from one queue to the executor. They go before those of less urgent queues that wait there."""
@@ -97,7 +103,10 @@ class Lane:
         # Where one has to wait for its service or its process, those after it may have begun.
         overtook = [job for job in islice(self.waiting, self._overlap) if _waits_no_more(job)]
         if overtook:
-            self.forget(overtook)
+            # Not by `forget`, which looks at all that wait.
+            left = set(overtook)
+            head = [self.waiting.popleft() for _ in range(min(self._overlap, len(self.waiting)))]
+            self.waiting.extendleft(job for job in reversed(head) if job not in left)
         begun = [job for job in gone + overtook if job.has_begun]
         if begun:
             self._stuck_until = None

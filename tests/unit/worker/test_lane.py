@@ -99,6 +99,28 @@ def test_of_the_shortest_jobs_a_portion_is_asked_for_while_two_are_worked_at() -
     assert room(lane) == PORTION // 2, "soon enough for the server to look for it in the meantime"
 
 
+def test_plenty_waits_when_another_round_does_and_no_more_is_wanted() -> None:
+    lane, places = lane_of(4)
+    lane.ended([0.01], 0, 0)
+    lane.put(jobs(4), 0)
+    assert not lane.has_plenty("default", 0)
+    lane.put(jobs(60), 0)
+    assert lane.has_plenty("default", 0)
+    assert not lane.has_plenty("critical", 0), "which overtakes them"
+    places.begin(*range(60))
+    lane.note_begun()
+    assert not lane.has_plenty("default", 0)
+
+
+def test_what_is_to_run_dry_gets_nothing_while_anything_waits() -> None:
+    lane, places = lane_of(4)
+    lane.put(jobs(2), 0)
+    assert (room(lane), lane.room("default", 0, to_run_dry=True)) == (2, 0)
+    places.begin(0, 1)
+    lane.note_begun()
+    assert lane.room("default", 0, to_run_dry=True) == 2
+
+
 def test_a_more_urgent_queue_overtakes_what_waits_up_to_as_many_as_there_are_places() -> None:
     lane, places = lane_of(2)
     lane.put(jobs(2), 0)

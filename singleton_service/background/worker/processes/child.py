@@ -45,6 +45,7 @@ class Child:
     Attributes:
         is_ready: it has said so.
         is_closing: it was told to end, or killed.
+        waits_for_room: its line is watched for room to write.
         job: what it was given.
         has_begun: it has called the handler.
         interrupt_at: when the job's time is over, time.monotonic() seconds.
@@ -65,7 +66,7 @@ class Child:
             OSError: there is no process to be had.
         """
         self.name = name
-        self.is_ready = self.has_begun = self.is_closing = False
+        self.is_ready = self.has_begun = self.is_closing = self.waits_for_room = False
         self.job: Job | None = None
         self.interrupt_at, self.kill_at = math.inf, ready_by
         self._jobs = 0

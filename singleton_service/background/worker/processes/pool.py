@@ -73,7 +73,7 @@ class ProcessPool:
         self._trouble = ""
         self._again_at = 0.0
         self._started = 0
-        self._is_closing = self._is_hurried = False
+        self._is_closing = self._is_hurried = self._is_asleep = False
         self._bell: Bell
         self._selector: selectors.BaseSelector
         self._lock = threading.Lock()
@@ -143,12 +143,14 @@ class ProcessPool:
             self._bell = Bell()
             self._selector = selectors.PollSelector()
             self._selector.register(self._bell, selectors.EVENT_READ)
+            self._is_asleep = True
             # The kernel ends the processes with this thread: it must not end before them.
             self._thread = threading.Thread(target=self._run, name="worker-processes", daemon=True)
             self._thread.start()
 
     def _wake(self) -> None:
-        if self._thread is not None:
+        if self._is_asleep:
+            self._is_asleep = False
             self._bell.ring()
 
     # The thread
@@ -161,6 +163,7 @@ class ProcessPool:
                 except Exception:
                     logger.exception("the pool of processes stumbled; it goes on")
                     time.sleep(_STUMBLE_S)
+                    self._bell.ring()  # to look for what it may have missed
         finally:
             self._selector.close()
             self._bell.close()
@@ -174,6 +177,8 @@ class ProcessPool:
                 self._hear(child)
             else:
                 child.line.flush()
+        # From here on a ring is kept: what comes after it was looked for has this thread look again.
+        self._is_asleep = True
         while self._to_cancel:
             self._interrupt(*self._to_cancel.popleft())
         now = time.monotonic()
@@ -182,8 +187,10 @@ class ProcessPool:
         if not self._is_closing:
             self._hand_out()
         for child in self._children:
-            writes = selectors.EVENT_WRITE if child.line.has_unsent else 0
-            self._selector.modify(child.line, selectors.EVENT_READ | writes, child)
+            if child.line.has_unsent is not child.waits_for_room:
+                child.waits_for_room = child.line.has_unsent
+                writes = selectors.EVENT_WRITE if child.waits_for_room else 0
+                self._selector.modify(child.line, selectors.EVENT_READ | writes, child)
 
     def _wait_s(self) -> float | None:
         times = [min(child.interrupt_at, child.kill_at) for child in self._children]
