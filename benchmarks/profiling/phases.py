@@ -15,16 +15,19 @@ _WORKLOAD = "/benchmarks/profiling/workload.py"
 # The first that matches "module.function", the module without its package.
 PHASES = (
     ("reading answers", r"(link|wire)\..*(reply|receive|read|has_|fileno)"),
-    ("packing and sending", r"(link|wire)\."),
+    ("packing and sending", r"(link|wire|joint|loop_lines)\."),
     ("scripts' arguments", r"(protocol|scripts|keys|elements|reports|outbox)\."),
     ("encoding", r"(codec\.(to_json|encode|is_|has_|name_)|ids\.|requests\.)"),
     ("decoding", r"(codec|lease|leases|running_task)\."),
-    ("checking the call", r"(checks|payloads|policy|producing|records|availability|opened|client|errands|recovery)\."),
+    (
+        "checking the call",
+        r"(checks|payloads|policy|producing|async_producing|records|availability|opened|client|errands)\.",
+    ),
     ("dispatching", r"(dispatcher|dispatcher_loop|in_hand|lane|batch_lane|feeds|lookahead|crowding|job|routing)\."),
-    ("running", r"(pool|execution|executor|seat|crew|coroutine_pool|loop|scopes|hooks|batch_execution)\."),
+    ("running", r"(pool|execution|executor|seat|crew|coroutine_pool|loop|scopes|hooks|batch_execution|time_limits)\."),
     ("endings", r"(endings|outcome|outcomes|failures|stats|samples)\."),
     ("waiting and waking", r"(wakeup|bell|waiters|awaiting|following|standstill)\."),
-    ("heartbeat", r"(heartbeat|pulse|roster)\."),
+    ("heartbeat", r"(heartbeat|rhythm|pulse|roster)\."),
 )
 HANDLER, CALLER, REST = "the handler", "the caller", "the rest"
 
