@@ -41,10 +41,13 @@ def newer_protocol(queue: Queue) -> Iterator[None]:
     here = queue._open_client()
     known = set(here._registered)
     here._registered.clear()
+    # Commands that were packed with the older number.
+    here._protocols.clear()
     with pytest.MonkeyPatch.context() as patch:
         for module in (client, link, protocol):
             patch.setattr(module, "PROTOCOL_VERSION", NEWER)
         yield
+    here._protocols.clear()
     here._registered.clear()
     here._registered.update(known)
 
