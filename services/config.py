@@ -3,7 +3,3 @@
 from singleton_service.background.config import ConfigError, ConfigService, Settings
 
 __all__ = ["ConfigError", "ConfigService", "Settings"]
-
-
-def __dir__() -> list[str]:
-    return __all__

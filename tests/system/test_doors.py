@@ -169,4 +169,4 @@ def test_a_door_lists_what_it_offers(door: str) -> None:
     page = __import__(f"services.{door}", fromlist=["__all__"])
 
     assert sorted(page.__all__) == page.__all__
-    assert {name for name in dir(page) if not name.startswith("_")} == set(page.__all__)
+    assert {name for name in vars(page) if not name.startswith("_")} == set(page.__all__)
