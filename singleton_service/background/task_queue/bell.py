@@ -33,15 +33,18 @@ class Bell:
             QueueUnavailableError: the link's server is gone.
         """
         # poll, not select: a web process may have more than 1,024 descriptors.
-        poll = select.poll()
-        poll.register(self._ear, select.POLLIN)
+        poll, ear, socket_no = select.poll(), self._ear.fileno(), None
+        poll.register(ear, select.POLLIN)
         if link is not None:
             if link.has_reply():
                 return True
-            poll.register(link.fileno(), select.POLLIN)
-        poll.poll(timeout_s * 1000)
-        self.silence()
-        return link is not None and link.has_reply()
+            socket_no = link.fileno()
+            poll.register(socket_no, select.POLLIN)
+        readable = dict(poll.poll(timeout_s * 1000))
+        # Neither is asked again: who waited for an answer is in a hurry now.
+        if ear in readable:
+            self.silence()
+        return socket_no in readable
 
     def fileno(self) -> int:
         """Return what can be read once it rang, for those who listen to more than a link; then call `silence`."""
