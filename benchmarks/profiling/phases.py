@@ -15,7 +15,7 @@ _WORKLOAD = "/benchmarks/profiling/workload.py"
 # The first that matches "module.function", the module without its package.
 PHASES = (
     ("reading answers", r"(link|wire)\..*(reply|receive|read|has_|fileno)"),
-    ("packing and sending", r"(link|wire|joint|loop_lines)\."),
+    ("packing and sending", r"(link|wire|joint|loop_lines?)\."),
     ("scripts' arguments", r"(protocol|scripts|keys|elements|reports|outbox)\."),
     ("encoding", r"(codec\.(to_json|encode|is_|has_|name_)|ids\.|requests\.)"),
     ("decoding", r"(codec|lease|leases|running_task)\."),

@@ -29,7 +29,7 @@ from singleton_service.background.task_queue.wire import Wire
 from singleton_service.background.worker import WorkerService
 
 if TYPE_CHECKING:
-    from singleton_service.background.task_queue.loop_lines import LoopLine
+    from singleton_service.background.task_queue.loop_line import LoopLine
 
 Queue = type[TaskQueueService]
 TWINS = ["enqueue_task", "enqueue_many", "get_task_status", "get_result", "cancel_task"]

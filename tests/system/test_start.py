@@ -12,6 +12,13 @@ import pytest
 ROOT = Path(__file__).parents[2]
 OURS = "singleton_service.background"
 NOT_NEEDED = {
+    "asyncio",
+    "uvloop",
+    "ssl",
+    "subprocess",
+    "locale",
+    "pickle",
+    "sysconfig",
     "redis",
     "pydantic",
     "pydantic_settings",
@@ -27,7 +34,9 @@ NOT_NEEDED = {
     f"{OURS}.engine.embedded",
     f"{OURS}.engine.tls",
     f"{OURS}.expressions",
+    f"{OURS}.task_queue.loop_line",
     f"{OURS}.task_queue.shapes",
+    f"{OURS}.worker.loop_stacks",
     f"{OURS}.worker.processes.child",
 }
 PRODUCER = """

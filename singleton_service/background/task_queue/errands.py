@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +41,8 @@ class Errands:
         Raises:
             QueueUnavailableError: the server is away; or the service was stopped meanwhile.
         """
+        import asyncio  # noqa: PLC0415 - there is a running loop, so it is loaded
+
         asked_at = time.monotonic()
         context = contextvars.copy_context()
 

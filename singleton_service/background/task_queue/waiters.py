@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, Self
@@ -96,6 +95,8 @@ class LoopWaiter(Waiter):
     """A coroutine that waits; made in its event loop."""
 
     def __init__(self, watch: EndingWatch, queue: str, uid: str, *, wants_progress: bool) -> None:
+        import asyncio  # noqa: PLC0415 - there is a running loop, so it is loaded
+
         super().__init__(watch, queue, uid, wants_progress=wants_progress)
         self._loop = asyncio.get_running_loop()
         self._event = asyncio.Event()
@@ -106,6 +107,8 @@ class LoopWaiter(Waiter):
         Raises:
             QueueUnavailableError: the service was stopped meanwhile.
         """
+        import asyncio  # noqa: PLC0415 - there is a running loop, so it is loaded
+
         with suppress(TimeoutError):
             async with asyncio.timeout(None if timeout_s == float("inf") else timeout_s):
                 await self._event.wait()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +12,7 @@ from singleton_service.background.task_queue.outcomes import PermanentError
 from . import scopes, thread_resources
 from .batch import Batch
 from .endings import logger, stumble, time_limit_s
-from .execution import Execution, awaited, forget, is_told, kept
+from .execution import Execution, awaited, cancelled, forget, is_told, kept
 from .hooks import BEFORE_TASK, atell, of_begin, of_end, tell
 from .job import Ending
 from .loop_resources import LOOP_RESOURCES, all_open
@@ -93,6 +92,8 @@ class BatchExecution(Execution):
         try:
             trouble = None
             if not self._readiness.is_sure(batch.handler):
+                import asyncio  # noqa: PLC0415 - there is a running loop, so it is loaded
+
                 trouble = await asyncio.to_thread(self._readiness.trouble, batch.handler)
             if LOOP_RESOURCES and trouble is None and not all_open():
                 trouble = await self._loop.keeper.trouble()
@@ -102,7 +103,7 @@ class BatchExecution(Execution):
                 await _atell([(job, of_begin(job.lease)) for job in jobs])
             await self._await_batch(batch, jobs, seat)
             await _atell([(job, of_end(job)) for job in jobs if is_told(job)])
-        except asyncio.CancelledError:
+        except cancelled():
             for job in batch.members:
                 if job.ending is None:
                     job.ending = Ending.RELEASE
@@ -163,6 +164,8 @@ class BatchExecution(Execution):
         if batch.handler.policy.on_error is None:
             self._settle(batch, call, outcomes, text)
         else:
+            import asyncio  # noqa: PLC0415 - there is a running loop, so it is loaded
+
             # The hook may take its time, or be a coroutine that wants the loop.
             await asyncio.to_thread(self._settle, batch, call, outcomes, text)
 

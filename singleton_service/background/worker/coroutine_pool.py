@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import logging
 import threading
@@ -17,6 +16,7 @@ from .thread_resources import CLOSING_S, has_open
 from .time_limits import TimeLimits
 
 if TYPE_CHECKING:
+    from asyncio import Task
     from collections.abc import Callable
 
     from .execution import Execution
@@ -57,7 +57,7 @@ class CoroutinePool:
         self._is_called = False
         self._is_closed = False
         self._is_closing = False
-        self._last: asyncio.Task[None] | None = None
+        self._last: Task[None] | None = None
         self._has_ended = threading.Event()
         self._limits = TimeLimits(grace_s, self._replace)
         self._busy = 0
@@ -135,7 +135,9 @@ class CoroutinePool:
     def _begin(self, job: Job) -> None:
         seat = self._free.pop() if self._free else self._new_seat()
         # A context of its own: what a handler sets there is nobody else's.
-        task = asyncio.get_running_loop().create_task(self._run(job, seat), context=self._context.copy())
+        loop = self._loop.loop
+        assert loop is not None
+        task = loop.create_task(self._run(job, seat), context=self._context.copy())
         self._busy += 1
         self._loop.watch.enter(task, job)
 
@@ -145,6 +147,8 @@ class CoroutinePool:
         return seat
 
     async def _run(self, job: Job, seat: Seat) -> None:
+        import asyncio  # noqa: PLC0415 - there is a running loop, so it is loaded
+
         task = asyncio.current_task()
         assert task is not None
         try:
@@ -164,9 +168,13 @@ class CoroutinePool:
             self._fill()
 
     def _end(self, timeout_s: float) -> None:
-        self._last = asyncio.get_running_loop().create_task(self._leave(timeout_s))
+        loop = self._loop.loop
+        assert loop is not None
+        self._last = loop.create_task(self._leave(timeout_s))
 
     async def _leave(self, timeout_s: float) -> None:
+        import asyncio  # noqa: PLC0415 - there is a running loop, so it is loaded
+
         left = [task for task, job in self._loop.watch.running.items() if job is not None and job.kind == self.kind]
         for task in left:
             task.cancel()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import inspect
 import logging
@@ -75,6 +74,8 @@ class Execution:
         try:
             trouble = None
             if not self._readiness.is_sure(job.handler):
+                import asyncio  # noqa: PLC0415 - there is a running loop, so it is loaded
+
                 trouble = await asyncio.to_thread(self._readiness.trouble, job.handler)
             if LOOP_RESOURCES and trouble is None and not all_open():
                 trouble = await self._loop.keeper.trouble()
@@ -86,7 +87,7 @@ class Execution:
             await self._await(job, seat)
             if is_told(job):
                 await atell(of_end(job), job.lease)
-        except asyncio.CancelledError:
+        except cancelled():
             # Not the handler was cancelled but what comes before or after it: the loop ends, or somebody is careless.
             if job.ending is None:
                 job.ending = Ending.RELEASE
@@ -199,6 +200,8 @@ class Execution:
             if job.handler.policy.on_error is None:
                 self._endings.failed(job, error, fields)
             else:
+                import asyncio  # noqa: PLC0415 - there is a running loop, so it is loaded
+
                 # The hook may take its time, or be a coroutine that wants the loop.
                 await asyncio.to_thread(self._endings.failed, job, error, fields)
         else:
@@ -225,6 +228,8 @@ class Execution:
 
 async def awaited(job: Job, seat: Seat, call: Callable[[Any], Any], fields: dict[str, Any]) -> Any:
     """Call a handler that may give an awaitable, in a task of the running loop, and return what comes of it."""
+    import asyncio  # noqa: PLC0415 - there is a running loop, so it is loaded
+
     task = asyncio.current_task()
     assert task is not None
 
@@ -244,6 +249,13 @@ async def awaited(job: Job, seat: Seat, call: Callable[[Any], Any], fields: dict
         return await result if is_awaitable(result) else result
     finally:
         seat.leave()
+
+
+def cancelled() -> type[BaseException]:
+    """Return what a cancelled coroutine raises, for an `except`, which asks only when something was raised."""
+    import asyncio  # noqa: PLC0415 - there is a running loop, so it is loaded
+
+    return asyncio.CancelledError
 
 
 def is_awaitable(result: Any) -> bool:

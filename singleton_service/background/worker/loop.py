@@ -5,7 +5,6 @@ One loop for the worker's whole life: a client session that a handler keeps is n
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import threading
 from contextlib import suppress
@@ -18,6 +17,7 @@ from .loop_resources import Keeper
 from .loop_watch import LoopWatch
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Task
     from collections.abc import Awaitable, Callable
     from concurrent.futures import Future
 
@@ -37,7 +37,7 @@ class HandlerLoop:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._is_stopping = False
         self._has_ended = False
@@ -45,7 +45,7 @@ class HandlerLoop:
         self.keeper = Keeper()
 
     @property
-    def loop(self) -> asyncio.AbstractEventLoop | None:
+    def loop(self) -> AbstractEventLoop | None:
         """The loop itself; None until something ran on it."""
         return self._loop
 
@@ -95,6 +95,8 @@ class HandlerLoop:
         self.watch.stop()
 
     def _send(self, errand: _Errand) -> Future[Any]:
+        import asyncio  # noqa: PLC0415 - only for coroutines
+
         # Under the lock: what is sent before the stop is begun, and cancelled by it; what comes later is refused.
         with self._lock:
             try:
@@ -104,7 +106,7 @@ class HandlerLoop:
                 raise
             return asyncio.run_coroutine_threadsafe(errand.run(), loop)
 
-    def _begun(self) -> asyncio.AbstractEventLoop:
+    def _begun(self) -> AbstractEventLoop:
         if self._is_stopping:
             raise RuntimeError("the workers were stopped meanwhile")
         if self._loop is None:
@@ -118,7 +120,9 @@ class HandlerLoop:
             self._loop, self._thread = loop, thread
         return self._loop
 
-    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _serve(self, loop: AbstractEventLoop) -> None:
+        import asyncio  # noqa: PLC0415 - there is a loop, so it is loaded
+
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
             while not self._has_ended:
                 # A coroutine raised it: its caller is told, and the loop goes on for the others.
@@ -126,7 +130,7 @@ class HandlerLoop:
                     runner.get_loop().run_forever()
             # The runner's end cancels what is left, closes async generators and the loop.
 
-    def _end(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _end(self, loop: AbstractEventLoop) -> None:
         self._has_ended = True
         loop.stop()
 
@@ -138,10 +142,12 @@ class _Errand:
         self._awaitable = awaitable
         self._watch = watch
         self._job = job
-        self._task: asyncio.Task[Any] | None = None
+        self._task: Task[Any] | None = None
         self._is_cancelled = False
 
     async def run(self) -> Any:
+        import asyncio  # noqa: PLC0415 - there is a running loop, so it is loaded
+
         if self._is_cancelled:
             self.drop()
             raise asyncio.CancelledError

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from .resource import Resource, here
 
 if TYPE_CHECKING:
+    from asyncio import Future, Queue, Task
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
 
@@ -49,6 +49,8 @@ class LoopResource(Resource[T]):
                 yield value
 
     async def _trouble(self) -> str | None:
+        import asyncio  # noqa: PLC0415 - there is a running loop, so it is loaded
+
         known = self._known_trouble()
         if known is not None:
             return known
@@ -74,28 +76,32 @@ class Keeper:
     """Opens and closes for one loop, in a task of its own: some things can't be closed by another than opened them."""
 
     def __init__(self) -> None:
-        self._asking: asyncio.Queue[asyncio.Future[str | None] | None] | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._asking: Queue[Future[str | None] | None] | None = None
+        self._task: Task[None] | None = None
         self._is_opening = False
 
     async def trouble(self) -> str | None:
         """Open on the running loop what is not open there; return why that failed, None when all is there."""
+        import asyncio  # noqa: PLC0415 - there is a running loop, so it is loaded
+
         if self._asking is None:
             self._asking = asyncio.Queue()
             self._task = asyncio.create_task(self._keep(self._asking), name="worker-resources")
         if self._is_opening and (known := next(filter(None, (each._failed for each in LOOP_RESOURCES)), None)):
             return known[0]  # nobody waits for what failed before
-        answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        answer: Future[str | None] = asyncio.get_running_loop().create_future()
         self._asking.put_nowait(answer)
         return await answer
 
     async def close(self) -> None:
         """Close what is open, the latest first. Never raises."""
+        import asyncio  # noqa: PLC0415 - there is a running loop, so it is loaded
+
         if self._asking is not None and self._task is not None:
             self._asking.put_nowait(None)
             await asyncio.wait([self._task])
 
-    async def _keep(self, asking: asyncio.Queue[asyncio.Future[str | None] | None]) -> None:
+    async def _keep(self, asking: Queue[Future[str | None] | None]) -> None:
         try:
             while (answer := await asking.get()) is not None:
                 self._is_opening = True

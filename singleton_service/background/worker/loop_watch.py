@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import sys
-import sysconfig
 import threading
 import time
 import traceback
-from asyncio import base_events, events, runners
 from contextlib import suppress
-from itertools import dropwhile
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from singleton_service.background.task_queue.current import running_lease
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import FrameType
+    from asyncio import AbstractEventLoop, Task
+    from typing import Any
 
     from .job import Job
-
-    Tasks = dict[asyncio.Task[Any], Job | None]
+    from .loop_stacks import Tasks
 
 logger = logging.getLogger("singleton_service.worker")
 
 _ROUNDS_PER_BLOCK = 4
-_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
-# What lies between the start of the loop's thread and the handler that it runs.
-_OURS = tuple(
-    str(Path(__file__).with_name(f"{name}.py")) for name in ("loop", "coroutine_pool", "batch_execution", "execution")
-)
-_ON_THE_WAY = {threading.__file__, runners.__file__, base_events.__file__, events.__file__, *_OURS}
 
 
 class LoopWatch:
@@ -52,29 +37,33 @@ class LoopWatch:
         self._changed = threading.Condition()
         self._is_awake = False
         self._is_stopping = False
-        self._loop: asyncio.AbstractEventLoop
+        self._loop: AbstractEventLoop
         self._loop_thread = 0
         self._answer = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def enter(self, task: asyncio.Task[Any], job: Job | None) -> None:
+    def enter(self, task: Task[Any], job: Job | None) -> None:
         """Say, on the loop, that something begins to run there; it is kept alive until it leaves."""
         self.running[task] = job
         if not self._is_awake:
             self._wake()
 
-    def leave(self, task: asyncio.Task[Any]) -> None:
+    def leave(self, task: Task[Any]) -> None:
         """Say, on the loop, that it has ended."""
         del self.running[task]
 
     def stack_of(self, job: Job) -> str:
         """Return where the job's coroutine stands, as the lines of a traceback."""
+        import asyncio  # noqa: PLC0415 - there is a loop, so it is loaded
+
+        from .loop_stacks import awaiting, stack_in  # noqa: PLC0415 - where coroutines hang
+
         task = next((task for task, its_job in self.running.copy().items() if its_job is job), None)
         if task is None:
             return ""
         if asyncio.current_task(self._loop) is task:
-            return "".join(traceback.format_list(self._stack()))
-        return "".join(traceback.StackSummary.extract(_awaiting(task.get_coro())).format())
+            return "".join(traceback.format_list(stack_in(self._loop_thread)))
+        return "".join(traceback.StackSummary.extract(awaiting(task.get_coro())).format())
 
     def stop(self) -> None:
         """Watch no more."""
@@ -86,6 +75,8 @@ class LoopWatch:
             self._thread.join()
 
     def _wake(self) -> None:
+        import asyncio  # noqa: PLC0415 - there is a running loop, so it is loaded
+
         with self._changed:
             self._is_awake = True
             if self._thread is None and not self._is_stopping:
@@ -119,12 +110,16 @@ class LoopWatch:
             return not self._is_stopping
 
     def _report(self, answer: threading.Event, asked_at: float) -> None:
+        import asyncio  # noqa: PLC0415 - there is a loop, so it is loaded
+
+        from .loop_stacks import name_of, place_in, stack_in  # noqa: PLC0415 - where the loop is blocked
+
         task = asyncio.current_task(self._loop)
-        running, stack = self.running.copy(), self._stack()
+        running, stack = self.running.copy(), stack_in(self._loop_thread)
         if answer.is_set() or not stack:
             return  # it went on just now, and what was seen need not have been the cause
         others = len(running) - (task in running)
-        name, place = _name_of(task, running, stack), _place_in(stack)
+        name, place = name_of(task, running, stack), place_in(stack)
         where = f"at {place.filename}, line {place.lineno}"
         blocked_s = time.monotonic() - asked_at
         self.last_block = f"{name} blocked the event loop for {blocked_s:.1f} s {where}"
@@ -144,33 +139,3 @@ class LoopWatch:
         blocked_s = time.monotonic() - asked_at
         self.last_block = f"{name} blocked the event loop for {blocked_s:.1f} s {where}"
         logger.warning("the event loop goes on, after %.1f s; so do %d other coroutines", blocked_s, others)
-
-    def _stack(self) -> list[traceback.FrameSummary]:
-        frame = sys._current_frames().get(self._loop_thread)
-        frames = traceback.extract_stack(frame) if frame is not None else []
-        return list(dropwhile(lambda each: each.filename in _ON_THE_WAY, frames))
-
-
-def _place_in(stack: list[traceback.FrameSummary]) -> traceback.FrameSummary:
-    """Return the innermost line that is the application's own, if there is one."""
-    return next((each for each in reversed(stack) if not each.filename.startswith(_LIBRARIES)), stack[-1])
-
-
-def _name_of(task: asyncio.Task[Any] | None, running: Tasks, stack: list[traceback.FrameSummary]) -> str:
-    job = None if task is None else running.get(task)
-    if job is None and task is not None and hasattr(task, "get_context"):  # from Python 3.12 on
-        # A coroutine that a handler has started.
-        lease = task.get_context().get(running_lease)
-        job = next((each for each in running.values() if each is not None and each.lease is lease), None)
-    if job is None:
-        return repr(stack[0].name)
-    function = job.handler.function
-    return f"task {job.lease.id} ({job.name}), handler {getattr(function, '__qualname__', repr(function))!r},"
-
-
-def _awaiting(coroutine: Any) -> Iterator[tuple[FrameType, int]]:
-    """Give the frames of a coroutine that is suspended, and of those it awaits, from the handler on."""
-    while (frame := getattr(coroutine, "cr_frame", None)) is not None:
-        if frame.f_code.co_filename not in _OURS:
-            yield frame, frame.f_lineno
-        coroutine = coroutine.cr_await

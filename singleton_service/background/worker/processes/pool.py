@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import pickle
 import selectors
 import threading
 import time
@@ -262,6 +261,8 @@ class ProcessPool:
                 child.interrupt(order, time.monotonic() + self._grace_s)
 
     def _end(self, child: Child, data: bytes) -> None:
+        import pickle  # noqa: PLC0415 - only for handlers in processes
+
         job = child.end_job()
         if job is not None:
             ending, job.report, job.reason, job.delay_ms, job.run_s = pickle.loads(data)  # noqa: S301 - our own process

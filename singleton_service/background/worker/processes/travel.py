@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -49,6 +48,8 @@ def ticket_for(handler: Handler) -> Ticket:
             f"the handler of task {handler.name!r} can't run in a process of its own: what {module} has under the name "
             f"{qualname} is not this function. Put @task above all other decorators, or give the function another name"
         )
+    import pickle  # noqa: PLC0415 - only for handlers in processes
+
     try:
         policy = pickle.dumps(handler.policy)
     except Exception as error:
@@ -87,5 +88,7 @@ def handler_for(ticket: Ticket) -> Handler:
     if not ticket.policy:
         handler: Handler = found._handler
         return handler
+    import pickle  # noqa: PLC0415 - only for handlers in processes
+
     policy = pickle.loads(ticket.policy)  # noqa: S301 - by our parent
     return Handler(ticket.name, getattr(found, "_function", found), policy)
