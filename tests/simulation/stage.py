@@ -12,6 +12,8 @@ import threading
 from math import inf
 from typing import TYPE_CHECKING
 
+from singleton_service.background.task_queue.errors import TaskInterrupted
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -109,12 +111,19 @@ class Stage:
             thrown, me.thrown = me.thrown, None
             raise thrown
 
-    def throw(self, actor_id: int, kind: type[BaseException] | None) -> None:
-        """Have a thread that waits raise an exception; None takes back what it has not raised yet."""
-        actor = next(one for one in self._actors if id(one) == actor_id)
-        actor.thrown = kind
-        if kind is not None:
-            self.wake(actor)
+    def throw(self, actor_id: int) -> bool:
+        """Interrupt a thread that waits; that is always harmless here."""
+        actor = self._actor(actor_id)
+        actor.thrown = TaskInterrupted
+        self.wake(actor)
+        return True
+
+    def take_back(self, actor_id: int) -> None:
+        """Take back what it has not raised yet."""
+        self._actor(actor_id).thrown = None
+
+    def _actor(self, actor_id: int) -> Actor:
+        return next(one for one in self._actors if id(one) == actor_id)
 
     def wake(self, actor: Actor) -> None:
         """Let a thread that waits go on now."""

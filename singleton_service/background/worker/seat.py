@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import math
 import sys
 import threading
@@ -12,22 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from singleton_service.background.task_queue.errors import TaskInterrupted
 
+from .throwing import take_back, throw_if_harmless
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
 
     from .job import Job
 
 
 _A_MOMENT_S = 0.001
 _LOOK_AGAIN_S = 0.02
-# Functions of the standard library in which a lock is taken, or given back, and no `try` watches over it.
-_LOCKING = {
-    logging.__file__: frozenset(
-        ("acquire", "release", "handle", "flush", "close", "_acquireLock", "_releaseLock", "getLogger", "isEnabledFor")
-    ),
-    threading.__file__: frozenset(("acquire", "release", "__enter__", "__exit__", "_acquire_restore", "_release_save")),
-}
 
 
 class Order(Enum):
@@ -119,7 +112,7 @@ class Seat:
             self._job = self._cancel = self._struck_at = None
             if self._is_thrown:
                 self._is_thrown = False
-                _throw(self._thread_id, None)
+                take_back(self._thread_id)
 
     def interrupt(self, job: Job, order: Order, now: float) -> bool:
         """Interrupt the job if it sits here and was not interrupted before; whether that was so."""
@@ -189,12 +182,11 @@ class Seat:
         return True
 
     def _throw_if_harmless(self) -> None:
-        # Nothing runs between the look and the throw, and it arrives in the frame that was seen: we have the GIL.
-        self._is_owed = is_taking_lock(sys._current_frames().get(self._thread_id))
-        if not self._is_owed:
-            _mind_losses()
-            self._is_thrown = True
-            _throw(self._thread_id, TaskInterrupted)
+        _mind_losses()
+        # Before it arrives: whoever hears that it is lost looks at both.
+        self._is_owed, self._is_thrown = False, True
+        if not throw_if_harmless(self._thread_id):
+            self._is_owed, self._is_thrown = True, False
 
 
 def arrive(*_: object) -> None:
@@ -218,18 +210,3 @@ def _mind_losses() -> None:
             earlier(unraisable)
 
     sys.unraisablehook = hear
-
-
-def is_taking_lock(frame: FrameType | None) -> bool:
-    """Whether what is thrown into a thread that stands there might leave a lock of the standard library taken for ever.
-
-    Logging's are needed by every other thread, for one.
-    """
-    return frame is not None and frame.f_code.co_name in _LOCKING.get(frame.f_code.co_filename, ())
-
-
-def _throw(thread_id: int, kind: type[BaseException] | None) -> None:
-    import ctypes  # noqa: PLC0415 - only where something is interrupted
-
-    thrown = ctypes.py_object() if kind is None else ctypes.py_object(kind)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), thrown)
