@@ -178,6 +178,7 @@ def test_a_picture_is_legible_on_a_dark_page() -> None:
 
 def test_only_a_run_that_leaves_nothing_out_writes_the_page() -> None:
     assert is_full([], EVERYTHING, Sizes(), REPEATS)
+    assert is_full([], EVERYTHING, Sizes(), 2)
     assert not is_full(["huey"], EVERYTHING, Sizes(), REPEATS)
     assert not is_full([], EVERYTHING[1:], Sizes(), REPEATS)
     assert not is_full([], EVERYTHING, TINY, REPEATS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import subprocess
 import sys
 import threading
 import time
@@ -175,6 +176,26 @@ def test_a_handler_interrupted_while_it_logs_leaves_no_lock_behind(switching_oft
         assert lock is not None
         assert lock.acquire(timeout=PATIENCE_S), "held by a thread that is gone"
         lock.release()
+
+
+def test_after_an_interruption_the_interpreter_looks_for_no_other() -> None:
+    program = """
+import sys, time
+from singleton_service.background.worker.throwing import take_back, throw_if_harmless
+from singleton_service.background.task_queue.errors import TaskInterrupted
+import threading
+
+me = threading.get_ident()
+try:
+    throw_if_harmless(me)
+    time.sleep(0)
+except TaskInterrupted:
+    take_back(me)
+sys.setprofile(lambda *_: None)
+(lambda: print("profiled"))()
+"""
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, timeout=PATIENCE_S, check=True)
+    assert done.stdout == b"profiled\n"
 
 
 def test_an_interruption_that_comes_where_nobody_can_catch_it_comes_again(limits: TimeLimits) -> None:
