@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Command = tuple[bytes | str | int, ...]
 
-__all__ = ["Connection", "connection_factory"]
+__all__ = ["Connection", "connection_factory", "new_reader", "next_reply"]
 
 _CONNECT_TIMEOUT_S: Final = 1.0
 _READ_BYTES: Final = 65_536
@@ -95,17 +95,8 @@ class Connection:
         if self.socket is None:
             raise ConnectionError("the connection was closed")
         self.socket.sendall(b"".join(map(pack_command, commands)))  # type: ignore[arg-type]  # its types know tuples of one
-        reader, replies = new_reader(), []
-        for _ in commands:
-            while (reply := reader.gets()) is False:
-                came = self.socket.recv(_READ_BYTES)
-                if not came:
-                    raise ConnectionError("Connection closed by server.")
-                reader.feed(came)
-            if isinstance(reply, ConnectionError):
-                raise reply
-            replies.append(reply)
-        return replies
+        reader = new_reader()
+        return [next_reply(reader, self.socket) for _ in commands]
 
     def _opened(self) -> socket.socket:
         address = self._address
@@ -170,3 +161,20 @@ def connection_factory(url: str, before_connect: Callable[[], None] | None = Non
 def new_reader() -> Reader:
     """Return what makes replies of bytes that come; a refusal is one, see `refusal_of`."""
     return Reader(protocolError=ConnectionError, replyError=refusal_of)
+
+
+def next_reply(reader: Reader, source: socket.socket) -> Any:
+    """Return the next reply that comes; a refusal is one. Called again after a timeout, it goes on where it was.
+
+    Raises:
+        TimeoutError, BlockingIOError: nothing came, or not all of it.
+        OSError: the connection is gone, or the server does not serve it.
+    """
+    while (reply := reader.gets()) is False:
+        came = source.recv(_READ_BYTES)
+        if not came:
+            raise ConnectionError("Connection closed by server.")
+        reader.feed(came)
+    if isinstance(reply, ConnectionError):
+        raise reply
+    return reply

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hiredis import pack_command
 
-from singleton_service.background.engine.connection import new_reader
+from singleton_service.background.engine.connection import new_reader, next_reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from singleton_service.background.engine.connection import Connection
 
     from .link import Command
-
-_READ_BYTES = 65_536
 
 
 class Call(tuple[bytes | str | int, ...]):  # noqa: SLOT001 - it holds its head
@@ -124,21 +122,8 @@ class Wire:
             return rest
 
     def receive(self) -> Any:
-        """Return the next reply; a refusal is one. Called again after a timeout, it goes on where it was.
-
-        Raises:
-            TimeoutError, BlockingIOError: nothing came, or not all of it.
-            OSError: the connection is gone, or the server does not serve it.
-        """
-        reader = self._reader
-        while (reply := reader.gets()) is False:
-            came = self._socket.recv(_READ_BYTES)
-            if not came:
-                raise ConnectionError("Connection closed by server.")
-            reader.feed(came)
-        if isinstance(reply, ConnectionError):
-            raise reply
-        return reply
+        """Return the next reply, as `next_reply` does."""
+        return next_reply(self._reader, self._socket)
 
     def has_reply(self, timeout_s: float) -> bool:
         """Whether a reply, or the end of the connection, begins to come within that time."""
