@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from singleton_service.background.task_queue import TaskQueueService, TaskStatus
+from singleton_service.background.task_queue import TaskQueueService, TaskRequest, TaskStatus
 from singleton_service.background.worker import WorkerService
 from singleton_service.background.worker.wakeup import Request, WakeUp
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Queue = type[TaskQueueService]
+QUEUES = ("critical", "default", "low")
 
 
 class Bed:
@@ -24,6 +25,8 @@ class Bed:
         queue.get_queue_stats()  # connected, and known to the server
         self.client, self.heartbeat = queue._open_client(), queue._open_heartbeat()
         self.protocol = self.client.protocol("default")
+        # So that the server has the script, whatever other tests had it forget.
+        self.client.read([self.protocol.fetch(0, 0)])
         self.wake_up = WakeUp(self.client, ["critical", "default"], self.heartbeat)
 
     def arm(self) -> None:
@@ -103,7 +106,7 @@ def test_no_fetch_falls_asleep_while_leases_are_in_doubt(queue: Queue, bed: Bed)
 
 def asleep(bed: Bed) -> bool:
     """Whether a worker of this process sleeps with a fetch."""
-    return any(map(bed.heartbeat.leases.is_asleep, ("critical", "default", "low")))
+    return any(map(bed.heartbeat.leases.is_asleep, QUEUES))
 
 
 class Long:
@@ -155,11 +158,43 @@ def test_what_comes_for_a_room_that_is_taken_by_then_is_handed_back_uncounted(
     assert (done.status, done.retry_count, done.errors) == (TaskStatus.COMPLETED, 0, ())
 
 
+def test_a_worker_that_fell_asleep_in_doubt_takes_a_fetch_along_when_that_is_over(
+    queue: Queue, bed: Bed, until: Any
+) -> None:
+    for name in QUEUES:
+        # Nobody can compare leases while another's fetch is asleep, so the doubt stays.
+        assert bed.heartbeat.leases.fall_asleep(name)
+        bed.heartbeat.doubt(name)
+    WorkerService.start_workers(1)
+    until(lambda: b"cmd=blpop" in bed.client.read([(b"CLIENT", b"LIST")])[0])
+    for name in QUEUES:
+        bed.heartbeat.leases.wake_up(name)
+    until(lambda: asleep(bed))
+
+
+def test_a_worker_that_fell_asleep_with_no_hand_free_takes_a_fetch_along_when_it_has_one(
+    queue: Queue, bed: Bed, until: Any
+) -> None:
+    long = Long()
+    queue.register_handler("long", long)
+    queue.register_handler("short", lambda payload: "done")
+    WorkerService.start_workers(1)
+    # From then on it expects short ones, and to have room for more than it runs.
+    ids = queue.enqueue_many([TaskRequest("short") for _ in range(50)])
+    assert queue.get_result(ids[-1], timeout=10) == "done"
+    task_id = queue.enqueue_task("long")
+    assert long.has_begun.wait(10)
+    until(lambda: not asleep(bed) and b"cmd=blpop" in bed.client.read([(b"CLIENT", b"LIST")])[0])
+    long.may_end.set()
+    assert queue.get_result(task_id, timeout=10) == "done"
+    until(lambda: asleep(bed))
+
+
 def test_a_stop_while_tasks_come_leaves_none_behind(queue: Queue, bed: Bed, in_thread: Any, until: Any) -> None:
     queue.register_handler("x", lambda payload: "done")
     ids: list[str] = []
     for _ in range(20):
-        until(lambda: not any(map(bed.heartbeat.doubts, ("critical", "default", "low"))))
+        until(lambda: not any(map(bed.heartbeat.doubts, QUEUES)))
         WorkerService.start_workers(1)
         until(lambda: asleep(bed))
         thread = in_thread(lambda: ids.extend(queue.enqueue_task("x") for _ in range(3)))

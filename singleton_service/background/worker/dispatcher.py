@@ -225,12 +225,20 @@ class Dispatcher:
             self._cut_off_running(now)
 
     def _take_beats(self, now: float) -> None:
+        if self._beats and self._could_take_a_fetch_along():
+            # With each beat at most: that is a new connection, and a token alone costs no more than a hop.
+            self._wake_up.disarm()
+            self._feeds.hope_all()
         while self._beats:
             queue, beat = self._beats.popleft()
             if beat.next_ms is not None:
                 self._feeds.due_in(queue, beat.next_ms / 1000, now)
             if beat.cancelled:
                 self._in_hand.cancel(queue, beat.cancelled)
+
+    def _could_take_a_fetch_along(self) -> bool:
+        """Whether it lay down with the pop alone, for none was idle or leases were in doubt, and that is over."""
+        return self._wake_up.is_bare and self._in_hand.idle > 0 and not self._heartbeat.doubts(self._feeds.likeliest)
 
     def _sleep(self, now: float, quiet_s: dict[str, float], stop_by: float | None, *, has_room: bool) -> None:
         timeout_s = float("inf") if stop_by is None else max(_CUT_OFF_AGAIN_S, stop_by - now)
@@ -483,7 +491,8 @@ class Dispatcher:
 
     def _hear(self, queue: str, beat: Beat) -> None:
         """Called by the heartbeat's thread."""
-        if beat.next_ms is not None or beat.cancelled or self._wake_up.is_lost or self._wake_up.is_in_doubt:
+        is_to_rise = self._wake_up.is_lost or self._wake_up.is_in_doubt or self._could_take_a_fetch_along()
+        if beat.next_ms is not None or beat.cancelled or is_to_rise:
             self._beats.append((queue, beat))
             self.ring()
 

@@ -85,6 +85,11 @@ class WakeUp:
         return self._armed_at is not None
 
     @property
+    def is_bare(self) -> bool:
+        """Whether the pop under way goes without a fetch."""
+        return self._armed_at is not None and self._request is None
+
+    @property
     def is_lost(self) -> bool:
         """Whether the pop under way is on a connection that died: a token may have gone with it."""
         armed_at = self._armed_at
