@@ -23,7 +23,9 @@ from singleton_service.background.task_queue import (
     TaskQueueService,
     TaskRequest,
     TaskStatus,
+    loop_line,
 )
+from singleton_service.background.task_queue.requests import given_in
 from singleton_service.background.task_queue.waiters import LoopWaiter
 from singleton_service.background.task_queue.wire import Wire
 from singleton_service.background.worker import WorkerService
@@ -196,6 +198,12 @@ def run(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no line take a slow server for a silent one."""
+    monkeypatch.setattr(loop_line, "PATIENCE_S", 60.0)
+
+
 async def line_of(queue: Queue) -> LoopLine:
     """Return this loop's own connection once it is there; it comes with the second enqueue."""
     await queue.aenqueue_task("warm-up", task_id="warm-up")
@@ -211,6 +219,7 @@ def numbers(queue: Queue, ids: list[str]) -> list[int]:
     return [task.payload["n"] for task in tasks if task is not None]
 
 
+@pytest.mark.usefixtures("patient")
 def test_coroutines_that_enqueue_at_once_share_commands_and_each_has_its_own_answer(
     queue: Queue, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,6 +250,7 @@ def test_coroutines_that_enqueue_at_once_share_commands_and_each_has_its_own_ans
     assert len(sent) < 20
 
 
+@pytest.mark.usefixtures("patient")
 def test_who_is_cancelled_leaves_its_answer_to_nobody(queue: Queue, run: Any) -> None:
     async def use() -> list[Any]:
         line = await line_of(queue)
@@ -280,6 +290,41 @@ def test_what_was_under_way_on_a_line_that_ends_or_falls_silent_goes_another_way
     assert queue.get_queue_stats()["tasks_queued"] == 11
 
 
+@pytest.mark.usefixtures("patient")
+def test_what_a_line_is_refused_goes_another_way_and_the_line_stays(queue: Queue, run: Any) -> None:
+    async def use() -> list[str]:
+        line = await line_of(queue)
+        wire = line._wire
+        queue._open_client().link.call(b"SCRIPT", b"FLUSH")
+        ids = await asyncio.gather(*(queue.aenqueue_task("x", {"n": n}) for n in range(5)))
+        assert line._wire is wire
+        # What it was refused for is over.
+        answer = await line.enqueue(queue._prepare(given_in(TaskRequest("x", {"n": 5}))))
+        assert answer is not None
+        return ids
+
+    assert numbers(queue, run(use())) == list(range(5))
+    assert queue.get_queue_stats()["tasks_queued"] == 7
+
+
+def test_an_answer_that_is_there_counts_however_late_its_loop_is(queue: Queue, run: Any) -> None:
+    async def use() -> str:
+        line = await line_of(queue)
+        assert line._wire is not None
+        enqueueing = asyncio.create_task(queue.aenqueue_task("x", task_id="late"))
+        while not line._flight:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0)
+        # This thread gets no turn before the time is over, and the timer comes first.
+        assert line._wire.has_bytes(15)
+        line._sent_at -= 60
+        line._watch()
+        assert line._wire is not None
+        return await enqueueing
+
+    assert run(use()) == "default.=late"
+
+
+@pytest.mark.usefixtures("patient")
 def test_what_the_socket_does_not_hold_is_sent_when_it_does(queue: Queue, run: Any) -> None:
     async def use() -> list[str]:
         line = await line_of(queue)

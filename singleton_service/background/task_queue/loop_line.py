@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from singleton_service._loops import running_loop
 from singleton_service.background.engine import RefusedError
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from .requests import PreparedTask
     from .wire import Wire
 
+# Tasks, and who waits to hear of them.
+_Flight: TypeAlias = "list[tuple[PreparedTask, Future[Enqueued | None]]]"
+
 _CONNECTED_WITHIN_S = 1.0
 # After it failed.
 _REST_S = 5.0
@@ -42,7 +45,7 @@ class LoopLine:
         self._link = Link(client.engine, client.scripts, _CONNECTED_WITHIN_S)
         self._wire: Wire | None = None
         self._waiting: deque[tuple[PreparedTask, Future[Enqueued | None]]] = deque()
-        self._flight: list[tuple[PreparedTask, Future[Enqueued | None]]] = []
+        self._flight: _Flight = []
         self._unsent = memoryview(b"")
         self._sent_at = 0.0
         self._is_watched = False
@@ -108,9 +111,7 @@ class LoopLine:
             loop.remove_reader(wire.fileno())
             loop.remove_writer(wire.fileno())
         self._link.close()
-        for _, answer in left:
-            if not answer.done():
-                answer.set_result(None)
+        self._leave(left)
 
     # Sending and receiving
 
@@ -160,18 +161,32 @@ class LoopLine:
         except OSError:
             self._close(asyncio.get_running_loop())
             return
-        if isinstance(reply, RefusedError) or not self._flight or self._unsent:
+        if not self._flight or self._unsent:
             self._close(asyncio.get_running_loop())
             return
         flight, self._flight = self._flight, []
+        if isinstance(reply, RefusedError):
+            # Mostly of a script that the server has forgotten: it is told again on the other way, and knows it here.
+            self._leave(flight)
+        else:
+            self._settle(flight, reply)
+        if self._waiting:
+            self._take_off()
+
+    def _settle(self, flight: _Flight, reply: Any) -> None:
         enqueued = self._client.protocol(flight[0][0].queue).enqueued(reply, [task.uid for task, _ in flight])
         for (_, answer), uid in zip(flight, enqueued.uids, strict=True):
             # One that was cancelled has nobody to tell.
             if not answer.done():
                 answer.set_result(Enqueued([uid], enqueued.unstarted))
         self._client.outage.over()
-        if self._waiting:
-            self._take_off()
+
+    @staticmethod
+    def _leave(left: _Flight) -> None:
+        """Leave these to the other way."""
+        for _, answer in left:
+            if not answer.done():
+                answer.set_result(None)
 
     def _watch(self) -> None:
         """See that an answer comes in time; one timer for many, and none where nothing is under way."""
@@ -180,6 +195,10 @@ class LoopLine:
         self._is_watched = bool(self._flight)
         if not self._flight:
             return
+        assert self._wire is not None
+        if left_s <= 0 and self._wire.has_bytes(0):
+            # It was this thread that was late: what came is read in its next turn.
+            left_s = PATIENCE_S
         if left_s > 0:
             loop.call_later(left_s, self._watch)
             return
