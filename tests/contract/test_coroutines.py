@@ -259,6 +259,81 @@ def test_a_handler_may_stop_the_workers(queue: Queue, until: Callable[..., Any])
     assert WorkerService.get_worker_stats()["active_workers"] == 0
 
 
+# What they share, and what they don't
+
+
+def test_jobs_that_wait_for_nothing_see_nothing_of_each_other(queue: Queue) -> None:
+    left = contextvars.ContextVar("left", default=-1)
+
+    async def leave(payload: dict[str, Any]) -> int:
+        seen, _ = left.get(), left.set(payload["n"])
+        return seen
+
+    queue.register_handler("leave", leave)
+    ids = queue.enqueue_many(many("leave", 300))
+    assert WorkerService.run_until_empty(1) == 0
+    assert {queue.get_result(each) for each in ids} == {-1}
+
+
+def test_a_job_that_cancels_its_asyncio_task_as_it_returns_hits_no_other(queue: Queue) -> None:
+    async def careless(payload: dict[str, Any]) -> int:
+        if payload["n"] % 3 == 0:
+            asyncio.current_task().cancel()  # type: ignore[union-attr]
+        elif payload["n"] % 3 == 1:
+            await asyncio.sleep(0)
+        return int(payload["n"])
+
+    queue.register_handler("careless", careless, max_retries=0)
+    ids = queue.enqueue_many(many("careless", 300))
+    assert WorkerService.run_until_empty(1) == 0
+    assert [queue.get_result(each) for each in ids] == list(range(300))
+
+
+def test_a_job_that_waits_has_an_asyncio_task_of_its_own_from_its_first_line_on(queue: Queue) -> None:
+    had: list[asyncio.Task[Any] | None] = []
+
+    async def wait(payload: dict[str, Any]) -> None:
+        had.append(asyncio.current_task())
+        if payload["n"] % 4:
+            await asyncio.sleep(0)
+            assert asyncio.current_task() in had
+        else:
+            had.pop()
+
+    queue.register_handler("wait", wait, max_retries=0)
+    queue.enqueue_many(many("wait", 400))
+    assert WorkerService.run_until_empty(1) == 0
+    assert WorkerService.get_worker_stats()["tasks_failed"] == 0
+    assert len(set(had)) == len(had) == 300
+
+
+def test_jobs_that_compute_one_after_the_other_let_the_loop_go_round(queue: Queue) -> None:
+    rounds: list[int] = []
+    is_over: list[bool] = []
+
+    async def go_round(payload: dict[str, Any]) -> None:
+        while not is_over:
+            rounds.append(1)
+            await asyncio.sleep(0)
+
+    async def compute(payload: dict[str, Any]) -> int:
+        ends_at = time.monotonic() + 0.001
+        while time.monotonic() < ends_at:
+            pass
+        return len(rounds)
+
+    async def be_over(payload: dict[str, Any]) -> None:
+        is_over.append(True)
+
+    for handler in (go_round, compute, be_over):
+        queue.register_handler(handler.__name__, handler)
+    queue.enqueue_task("go_round")
+    ids = queue.enqueue_many(many("compute", 60))
+    queue.enqueue_task("be_over")
+    assert WorkerService.run_until_empty(1) == 0
+    assert len({queue.get_result(each) for each in ids}) > len(ids) / 4
+
+
 # What is around them
 
 

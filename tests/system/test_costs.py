@@ -6,6 +6,7 @@ dearer is told here, and `make profile` shows where.
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 from contextlib import contextmanager
@@ -35,12 +36,13 @@ BEATS = 3
 SCRIPTS, COMMANDS = "calls of scripts", "commands, those in scripts included"
 TO_SERVER, FROM_SERVER = "bytes to the server", "bytes from the server"
 OUR_CALLS, ALL_CALLS = "calls of our functions", "calls of functions"
-SENT = "commands sent"
+SENT, LOOP_TASKS = "commands sent", "tasks of asyncio"
 Costs = dict[str, float]
 # Heartbeats come in between, and on a busy machine a worker's batches are smaller: more of what is counted per batch.
 ALONE: Costs = {SCRIPTS: 1.1, COMMANDS: 11.5, TO_SERVER: 640, FROM_SERVER: 16, OUR_CALLS: 83, ALL_CALLS: 145}
 IN_BULK: Costs = {SCRIPTS: 0.005, COMMANDS: 0.1, TO_SERVER: 205, FROM_SERVER: 1, OUR_CALLS: 23, ALL_CALLS: 60}
 DONE: Costs = {SCRIPTS: 0.03, COMMANDS: 0.6, TO_SERVER: 131, FROM_SERVER: 213, OUR_CALLS: 43, ALL_CALLS: 101}
+AS_COROUTINE: Costs = {OUR_CALLS: 49, ALL_CALLS: 112, LOOP_TASKS: 0.1}
 IDLE: Costs = {SENT: 1.4, COMMANDS: 21}
 
 
@@ -80,8 +82,8 @@ def enqueue_one(number: int = SINGLES) -> None:
         TaskQueueService.enqueue_task("send_email", PAYLOAD)
 
 
-def enqueue_many(number: int = MANY) -> None:
-    TaskQueueService.enqueue_many([TaskRequest("send_email", PAYLOAD) for _ in range(number)])
+def enqueue_many(number: int = MANY, name: str = "send_email") -> None:
+    TaskQueueService.enqueue_many([TaskRequest(name, PAYLOAD) for _ in range(number)])
 
 
 def drain() -> None:
@@ -161,6 +163,23 @@ def test_a_task_done_costs_no_more_than_it_did(server: PlainServer) -> None:
         drain()
 
     check("a task done", costs, DONE)
+
+
+def test_a_coroutine_done_costs_no_more_than_it_did() -> None:
+    costs: Costs = {}
+    began: set[asyncio.Task[object] | None] = set()
+
+    async def send(_payload: object) -> dict[str, str]:
+        began.add(asyncio.current_task())
+        return {"status": "sent"}
+
+    TaskQueueService.register_handler("send", send)
+    enqueue_many(name="send")
+    with counted_calls(costs, MANY, here=False):
+        drain()
+    costs[LOOP_TASKS] = len(began) / MANY
+
+    check("a coroutine done", costs, AS_COROUTINE)
 
 
 def test_an_idle_worker_asks_for_no_more_than_it_did(server: PlainServer) -> None:

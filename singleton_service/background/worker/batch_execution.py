@@ -98,11 +98,12 @@ class BatchExecution(Execution):
             if LOOP_RESOURCES and trouble is None and not all_open():
                 trouble = await self._loop.keeper.trouble()
             jobs = self._ready(batch, trouble)
-            running_batch.set(tuple(job.lease for job in jobs))
+            here = running_batch.set(tuple(job.lease for job in jobs))
             if BEFORE_TASK:
                 await _atell([(job, of_begin(job.lease)) for job in jobs])
             await self._await_batch(batch, jobs, seat)
             await _atell([(job, of_end(job)) for job in jobs if is_told(job)])
+            running_batch.reset(here)
         except cancelled():
             for job in batch.members:
                 if job.ending is None:

@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import logging
 import time
+from functools import partial
 from types import CoroutineType, NoneType
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from .scopes import AROUND_COROUTINES, AROUND_FUNCTIONS
 from .thread_resources import RESOURCES
 
 if TYPE_CHECKING:
+    from asyncio import Task
     from collections.abc import Callable, Sequence
 
     from singleton_service.background.task_queue.errors import ProcessDiedError
@@ -69,7 +71,7 @@ class Execution:
 
         Args:
             job: what to run.
-            seat: taken while the handler runs; what interrupts it there cancels the calling task.
+            seat: taken while the handler runs; what interrupts it there cancels its task, by default the calling one.
         """
         try:
             trouble = None
@@ -81,12 +83,13 @@ class Execution:
                 trouble = await self._loop.keeper.trouble()
             if not self._is_ready(job, trouble):
                 return
-            running_lease.set(job.lease)  # in the context of this task alone
+            here = running_lease.set(job.lease)
             if BEFORE_TASK:
                 await atell(of_begin(job.lease), job.lease)
             await self._await(job, seat)
             if is_told(job):
                 await atell(of_end(job), job.lease)
+            running_lease.reset(here)
         except cancelled():
             # Not the handler was cancelled but what comes before or after it: the loop ends, or somebody is careless.
             if job.ending is None:
@@ -228,27 +231,33 @@ class Execution:
 
 async def awaited(job: Job, seat: Seat, call: Callable[[Any], Any], fields: dict[str, Any]) -> Any:
     """Call a handler that may give an awaitable, in a task of the running loop, and return what comes of it."""
-    import asyncio  # noqa: PLC0415 - there is a running loop, so it is loaded
-
-    task = asyncio.current_task()
-    assert task is not None
-
-    def cancel() -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended, and cancelled it
-            task.get_loop().call_soon_threadsafe(cancel_here)
-
-    def cancel_here() -> None:
-        # Only in the handler: what comes after it must not be hit.
-        if seat.has(job):
-            task.cancel()
-
     _set_limit(job, fields)
-    seat.enter(job, cancel)
+    seat.enter(job, partial(_cancel, job, seat, seat.task or _this_task()))
     try:
         result = call(fields["p"])
         return await result if is_awaitable(result) else result
     finally:
         seat.leave()
+
+
+def _this_task() -> Task[Any]:
+    import asyncio  # noqa: PLC0415 - there is a running loop, so it is loaded
+
+    task = asyncio.current_task()
+    assert task is not None
+    return task
+
+
+def _cancel(job: Job, seat: Seat, task: Task[Any]) -> None:
+    """Interrupt a coroutine, from any thread."""
+    with contextlib.suppress(RuntimeError):  # the loop has ended, and cancelled it
+        task.get_loop().call_soon_threadsafe(_cancel_here, job, seat, task)
+
+
+def _cancel_here(job: Job, seat: Seat, task: Task[Any]) -> None:
+    # Only in the handler: what comes after it must not be hit.
+    if seat.has(job):
+        task.cancel()
 
 
 def cancelled() -> type[BaseException]:

@@ -14,6 +14,7 @@ from singleton_service.background.task_queue.errors import TaskInterrupted
 from .throwing import take_back, throw_if_harmless
 
 if TYPE_CHECKING:
+    from asyncio import Task
     from collections.abc import Callable
 
     from .job import Job
@@ -41,6 +42,10 @@ class Seat:
     takes effect at the thread's next Python instruction), a coroutine is cancelled. What is thrown is either delivered
     while the handler runs or taken back before the thread does anything else: at most one arrives per job, and the lock
     decides whether the handler's end came first.
+
+    Attributes:
+        is_given_up: the place is left to a handler that can't be stopped.
+        task: in which task of the event loop coroutines sit here; None: in whichever they are awaited.
     """
 
     __slots__ = (
@@ -54,6 +59,7 @@ class Seat:
         "_struck_at",
         "_thread_id",
         "is_given_up",
+        "task",
     )
 
     def __init__(self, expect: Callable[[float], None]) -> None:
@@ -72,6 +78,7 @@ class Seat:
         self._is_thrown = False
         self._struck_at: float | None = None
         self.is_given_up = False
+        self.task: Task[Any] | None = None
         _here.seat = self
 
     def call(self, job: Job, function: Callable[[Any], Any], payload: Any) -> Any:
