@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from singleton_service.background.task_queue import TaskQueueService
 from singleton_service.background.task_queue.ids import given_uid, join_id
-from singleton_service.background.task_queue.requests import DEFAULT_QUEUE, prepare
+from singleton_service.background.task_queue.mould import DEFAULT_QUEUE
+from singleton_service.background.task_queue.requests import prepare
 
 from .layout import DELAYED, NEEDED, READY, TASK_PREFIX, Entry, Kind, Reading, read_entry
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from singleton_service.background.expressions import parse
-from singleton_service.background.task_queue.requests import DEFAULT_QUEUE
+from singleton_service.background.task_queue.mould import DEFAULT_QUEUE
 
 from .defaults import default_schedules
 from .definition import Definition

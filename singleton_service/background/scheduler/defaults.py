@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from singleton_service.background.expressions import parse
 from singleton_service.background.task_queue import TaskQueueService
-from singleton_service.background.task_queue.requests import DEFAULT_QUEUE
+from singleton_service.background.task_queue.mould import DEFAULT_QUEUE
 
 from .definition import Definition
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from singleton_service.background.task_queue import TaskQueueService, TaskRequest
 from singleton_service.background.task_queue.ids import given_uid, join_id
-from singleton_service.background.task_queue.requests import Fire
+from singleton_service.background.task_queue.mould import Fire
 
 from .defaults import clean_up
 from .definition import fire_task_id, jitter_ms, overlap_key

@@ -10,7 +10,7 @@ from singleton_service.background.task_queue import TaskQueueService
 from singleton_service.background.task_queue.availability import guarded
 from singleton_service.background.task_queue.checks import check_name, encode_payload
 from singleton_service.background.task_queue.ids import check_queue
-from singleton_service.background.task_queue.requests import DEFAULT_QUEUE
+from singleton_service.background.task_queue.mould import DEFAULT_QUEUE
 
 from .defaults import clean_up
 from .definition import (

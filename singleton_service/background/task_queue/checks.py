@@ -54,7 +54,7 @@ def encode_payload(payload: object, max_bytes: int) -> bytes:
     """
     if payload is None:
         return b"{}"
-    if not isinstance(payload, Mapping):
+    if not isinstance(payload, (dict, Mapping)):  # the first is what nearly all are, and quickly told
         raise TypeError(f"payload is {_a(payload)}, it must be a dict: put the value under a key, {{'value': ...}}")
     try:
         encoded = to_json(payload if isinstance(payload, dict) else dict(payload))

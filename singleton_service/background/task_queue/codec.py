@@ -89,9 +89,8 @@ def from_json(data: bytes) -> Any:
     return value if end == len(text) else json.loads(data)
 
 
-def encode_body(  # noqa: PLR0913 - the fields of a body, each its own
+def frame_body(  # noqa: PLR0913 - the fields of a body, each its own
     name: str,
-    payload_json: bytes,
     priority: int,
     created_ms: int | None,
     max_retries: int,
@@ -105,13 +104,11 @@ def encode_body(  # noqa: PLR0913 - the fields of a body, each its own
     result_ttl_ms: int | None = None,
     starts_later: bool = False,
     timeout_ms: int | None = None,
-) -> bytes:
-    """Write a task's body. `created_ms` is None when the uid tells it."""
+) -> tuple[bytes, bytes]:
+    """Write what comes before and after the payload in a task's body. `created_ms` is None when the uid tells it."""
     traits = (unique_key is not None) + 2 * expires + 4 * (result_ttl_ms is not None)
     traits += 8 * (limit_key is not None) + 16 * starts_later
-    head = b"%b%d%c%d|%b\n%b" % (BODY_VERSION, priority, 48 + traits, max_retries, name.encode(), payload_json)
-    if not traits and not tags and created_ms is None and schedule_id is None and timeout_ms is None:
-        return head
+    head = b"%b%d%c%d|%b\n" % (BODY_VERSION, priority, 48 + traits, max_retries, name.encode())
     given = {
         "c": created_ms,
         "s": schedule_id,
@@ -123,7 +120,15 @@ def encode_body(  # noqa: PLR0913 - the fields of a body, each its own
         "t": timeout_ms,
     }
     extras = {key: value for key, value in given.items() if value is not None}
-    return b"%b\n%b" % (head, to_json(extras)) if extras else head
+    return head, b"\n" + to_json(extras) if extras else b""
+
+
+def encode_body(
+    name: str, payload_json: bytes, priority: int, created_ms: int | None, max_retries: int, **more: Any
+) -> bytes:
+    """Write a task's body; *more* is as in `frame_body`."""
+    head, tail = frame_body(name, priority, created_ms, max_retries, **more)
+    return head + payload_json + tail
 
 
 def is_readable(body: bytes) -> bool:

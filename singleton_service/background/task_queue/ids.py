@@ -20,7 +20,9 @@ _QUEUE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _UID = re.compile(r"[0-9ab][0-9a-z]{19}|=[A-Za-z0-9_-]{1,128}")
 _GIVEN = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _TIME = slice(1, 10)
-_RANDOM_BYTES = 7  # 56 bits, of which 50 are used
+_RANDOM = 10
+# Of each random byte five bits: a character.
+_SPELLING = (_ALPHABET * 8).encode()
 
 # What is added to the priority: bodies lie with those of the same 32 ms, or of the same 33 s.
 _FINE, _COARSE = 4, 8
@@ -30,16 +32,21 @@ _MANY = 256
 
 def new_uid(priority: int) -> str:
     """Make a uid nobody else makes. The time in it is this machine's and decides no more than where its body lies."""
+    return f"{_beginning(priority, 1)}{os.urandom(_RANDOM).translate(_SPELLING).decode()}"
+
+
+def new_uids(priority: int, number: int) -> list[str]:
+    """Make many at once, of one time."""
+    beginning, noise = _beginning(priority, number), os.urandom(_RANDOM * number).translate(_SPELLING).decode()
+    return [beginning + noise[at : at + _RANDOM] for at in range(0, len(noise), _RANDOM)]
+
+
+def _beginning(priority: int, number: int) -> str:
+    """Return what so many uids made now have in common."""
     ms = wall_clock.now_ms()
     second = ms >> 10
-    first = priority + (_FINE if _crowd.has_many(second) else _COARSE)
-    noise = int.from_bytes(os.urandom(_RANDOM_BYTES), "big")
-    pairs = _PAIRS
-    return (
-        f"{_ALPHABET[first]}{_spelled(second)}{pairs[ms & 1023]}"
-        f"{pairs[noise & 1023]}{pairs[(noise >> 10) & 1023]}{pairs[(noise >> 20) & 1023]}"
-        f"{pairs[(noise >> 30) & 1023]}{pairs[(noise >> 40) & 1023]}"
-    )
+    first = priority + (_FINE if _crowd.has_many(second, number) else _COARSE)
+    return f"{_ALPHABET[first]}{_spelled(second)}{_PAIRS[ms & 1023]}"
 
 
 class _Crowd:
@@ -50,12 +57,12 @@ class _Crowd:
     def __init__(self) -> None:
         self._second, self._made, self._was_many = 0, 0, False
 
-    def has_many(self, second: int) -> bool:
-        """Count one more, and say whether there are many in this second, or were in the last."""
+    def has_many(self, second: int, number: int) -> bool:
+        """Count so many more, and say whether there are many in this second, or were in the last."""
         if second != self._second:
             self._was_many = self._made >= _MANY and second == self._second + 1
             self._second, self._made = second, 0
-        self._made += 1
+        self._made += number
         return self._was_many or self._made >= _MANY
 
 
@@ -71,7 +78,7 @@ def created_ms_of(uid: str) -> int:
     return ms
 
 
-def given_uid(task_id: str) -> str:
+def given_uid(task_id: object) -> str:
     """Turn a caller's own `task_id` into a uid.
 
     Raises:

@@ -19,16 +19,16 @@ from .ids import join_id
 from .joint import MAX_BATCH_BYTES
 from .opened import Opened
 from .outage import backoff_s
-from .records import TaskPriority, TaskRequest
-from .requests import Fire, PreparedTask, prepare, prepare_given
+from .requests import PreparedTask, prepare, prepare_given, prepare_many
 from .scripts import MAX_BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
+    from .mould import Fire, Given
     from .protocol import Enqueued
-    from .requests import Given
+    from .records import TaskPriority, TaskRequest
 
 
 class Producing(Opened):
@@ -148,7 +148,7 @@ class Producing(Opened):
         """
         cls._check_accepting()
         room_by = room_by_of(wait_for_room)
-        prepared = cls._prepare_all(requests)
+        prepared = prepare_many(requests, cls._task_handlers, cls._open_client().settings.max_payload_bytes)
         if durabilities := cls._to_confirm(prepared):
             cls._open_client().check_durability(durabilities)
         accepted: dict[str, str] = {}
@@ -170,23 +170,6 @@ class Producing(Opened):
     def _prepare(cls, given: Given) -> PreparedTask:
         cls._check_accepting()
         return prepare_given(given, cls._task_handlers, cls._open_client().settings.max_payload_bytes)
-
-    @classmethod
-    def _prepare_all(cls, requests: Iterable[TaskRequest]) -> list[PreparedTask]:
-        limit = cls._open_client().settings.max_payload_bytes
-        prepared = []
-        for n, request in enumerate(requests):
-            if not isinstance(request, TaskRequest):
-                raise TypeError(
-                    f"request number {n} of enqueue_many is of type {type(request).__name__}, it must be a "
-                    "TaskRequest; nothing was enqueued"
-                )
-            try:
-                prepared.append(prepare(request, cls._task_handlers, limit))
-            except (ValueError, TypeError) as error:
-                error.add_note(f"in request number {n} of enqueue_many; nothing was enqueued")
-                raise
-        return prepared
 
     @classmethod
     def stop_accepting_tasks(cls) -> None:

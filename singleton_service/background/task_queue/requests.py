@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
-from . import checks, wall_clock
-from .codec import encode_body
-from .ids import check_queue, given_uid, join_id, new_uid
-from .records import TaskPriority, TaskRequest
+from . import checks
+from .ids import given_uid, join_id, new_uid, new_uids
+from .mould import TASK_ID, given_in, mould_of
+from .records import TaskRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Iterable, Mapping
 
     from .handlers import Handler
+    from .mould import Fire, Given, Mould
+    from .records import TaskPriority
 
-DEFAULT_QUEUE = "default"
-DEFAULT_MAX_RETRIES = 3
-NOW = b"0"
-
-
-# The arguments of an enqueue, in the order of the fields of a TaskRequest. One is not made of them just to be read.
-Given: TypeAlias = tuple[
-    str,
-    "Mapping[str, Any] | None",
-    float,
-    "int | None",
-    "str | None",
-    "TaskPriority | None",
-    "datetime | None",
-    "float | None",
-    "float | None",
-    "str | None",
-    str,
-    "str | None",
-    "str | None",
-    "Sequence[str]",
-    "float | None",
-    "str | None",
-]
-given_in: Callable[[TaskRequest], Given] = attrgetter(*(field.name for field in fields(TaskRequest)))
+# Where a task's body lies is told by the time in its uid.
+_UIDS_AT_ONCE = 1000
 
 
 class PreparedTask(NamedTuple):
@@ -59,14 +35,6 @@ class PreparedTask(NamedTuple):
         return join_id(self.queue, self.uid)
 
 
-@dataclass(frozen=True, slots=True)
-class Fire:
-    """Which fire of which schedule a task stands for."""
-
-    schedule_id: str
-    instant_ms: int
-
-
 def prepare(
     request: TaskRequest, handlers: Mapping[str, Handler], max_payload_bytes: int, fire: Fire | None = None
 ) -> PreparedTask:
@@ -82,69 +50,49 @@ def prepare_given(
     Raises:
         ValueError, TypeError: an argument can't be used; the message says which and why.
     """
-    (
-        name,
-        payload,
-        delay_seconds,
-        max_retries,
-        queue,
-        priority,
-        eta,
-        expires_in,
-        timeout,
-        unique_key,
-        unique,
-        limit_key,
-        task_id,
-        tags,
-        result_ttl,
-        durability,
-    ) = given
-    handler = handlers.get(checks.check_name(name))
+    mould = mould_of(given, handlers, fire)
+    task_id = given[TASK_ID]
+    uid = new_uid(mould.priority) if task_id is None else given_uid(task_id)
+    return _cast(mould, given[1], uid, max_payload_bytes)
+
+
+def prepare_many(
+    requests: Iterable[TaskRequest], handlers: Mapping[str, Handler], max_payload_bytes: int
+) -> list[PreparedTask]:
+    """Prepare all of an `enqueue_many`.
+
+    Raises:
+        ValueError, TypeError: one can't be used; the message says which and why.
+    """
+    requests = list(requests)
+    uids: dict[TaskPriority, list[str]] = {}
+    prepared = []
+    for n, request in enumerate(requests):
+        if not isinstance(request, TaskRequest):
+            raise TypeError(
+                f"request number {n} of enqueue_many is of type {type(request).__name__}, it must be a "
+                "TaskRequest; nothing was enqueued"
+            )
+        try:
+            given = given_in(request)
+            mould = mould_of(given, handlers)
+            if (task_id := given[TASK_ID]) is not None:
+                uid = given_uid(task_id)
+            else:
+                priority = mould.priority
+                if not uids.get(priority):
+                    uids[priority] = new_uids(priority, min(len(requests) - n, _UIDS_AT_ONCE))
+                uid = uids[priority].pop()
+            prepared.append(_cast(mould, given[1], uid, max_payload_bytes))
+        except (ValueError, TypeError) as error:
+            error.add_note(f"in request number {n} of enqueue_many; nothing was enqueued")
+            raise
+    return prepared
+
+
+def _cast(mould: Mould, payload: object, uid: str, max_payload_bytes: int) -> PreparedTask:
+    handler = mould.handler
     if handler is not None and handler.form is not None:
         payload = handler.form.dump(payload)
-    payload_json = checks.encode_payload(payload, max_payload_bytes)
-    if handler is not None:
-        policy = handler.policy
-        max_retries = policy.max_retries if max_retries is None else max_retries
-        queue = policy.queue if queue is None else queue
-        priority = policy.priority if priority is None else priority
-        expires_in = policy.expires_in if expires_in is None else expires_in
-        timeout = policy.timeout if timeout is None else timeout
-        unique_key = policy.unique_key if unique_key is None else unique_key
-    priority = TaskPriority.NORMAL if priority is None else checks.check_priority(priority)
-    body = encode_body(
-        name,
-        payload_json,
-        priority,
-        # A uid of our own tells when it was made.
-        None if task_id is None else wall_clock.now_ms(),
-        DEFAULT_MAX_RETRIES if max_retries is None else checks.check_max_retries(max_retries),
-        unique_key=None if unique_key is None else checks.check_key("unique_key", unique_key),
-        limit_key=None if limit_key is None else checks.check_key("limit_key", limit_key),
-        expires=expires_in is not None,
-        timeout_ms=None if timeout is None else round(checks.check_timeout(timeout) * 1000),
-        tags=checks.check_tags(tags),
-        schedule_id=fire.schedule_id if fire else None,
-        scheduled_for_ms=fire.instant_ms if fire else None,
-        starts_later=eta is not None or bool(delay_seconds),
-        result_ttl_ms=None if result_ttl is None else checks.check_result_ttl(result_ttl),
-    )
-    uid = new_uid(priority) if task_id is None else given_uid(task_id)
-    queue = DEFAULT_QUEUE if queue is None else check_queue(queue)
-    mode = checks.check_unique(unique)
-    when = _start(delay_seconds, eta)
-    if expires_in is not None:
-        when = b"%b;%d;%b" % (when, round(checks.check_expiry(expires_in) * 1000), mode.encode())
-    elif unique_key is not None:
-        when = b"%b;;%b" % (when, mode.encode())
-    return PreparedTask(queue, uid, when, body, checks.check_durability(durability))
-
-
-def _start(delay_seconds: float, eta: datetime | None) -> bytes:
-    delay_s = checks.check_delay("delay_seconds", delay_seconds)
-    if eta is None:
-        return b"+%d" % round(delay_s * 1000) if delay_s else NOW
-    if delay_s:
-        raise ValueError(f"both eta {eta!r} and delay_seconds {delay_s} are given: pass one of them")
-    return b"=%d" % checks.check_eta(eta)
+    body = mould.head + checks.encode_payload(payload, max_payload_bytes) + mould.tail
+    return PreparedTask(mould.queue, uid, mould.when, body, mould.durability)

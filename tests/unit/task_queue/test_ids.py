@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from singleton_service.background.task_queue.ids import check_queue, given_uid, join_id, new_uid, split_id
+from singleton_service.background.task_queue.ids import check_queue, given_uid, join_id, new_uid, new_uids, split_id
 
 NAME = st.from_regex(r"[A-Za-z0-9_-]{1,128}", fullmatch=True)
 QUEUE = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", fullmatch=True)
@@ -14,6 +14,7 @@ QUEUE = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", fullmatch=True)
 
 def test_a_hundred_thousand_ids_differ() -> None:
     assert len({new_uid(1) for _ in range(100_000)}) == 100_000
+    assert len({*new_uids(1, 100_000)}) == 100_000
 
 
 @pytest.mark.parametrize("priority", range(4))
@@ -32,6 +33,8 @@ def test_an_id_says_whether_it_was_one_of_many(monkeypatch: pytest.MonkeyPatch) 
     assert new_uid(1)[0] == "5", "there were many in the second before"
     now_ms += 2048
     assert new_uid(1)[0] == "9"
+    assert new_uids(1, 300)[0][0] == "5", "these are many"
+    assert {len(uid) for uid in new_uids(3, 2)} == {20}
 
 
 def test_ids_of_ours_sort_by_the_time_they_were_made(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +99,7 @@ def test_no_text_makes_reading_an_id_fail(text: str) -> None:
 @pytest.mark.parametrize("task_id", ["", "a.b", "a b", "x" * 129, "ä", "a\n", "=", None, 7])
 def test_an_unusable_id_of_a_caller_is_refused_with_an_example(task_id: object) -> None:
     with pytest.raises(ValueError, match="invoice-2024-0042"):
-        given_uid(task_id)  # type: ignore[arg-type]
+        given_uid(task_id)
 
 
 @pytest.mark.parametrize("queue", ["", "-a", ".a", "a b", "x" * 65, "a\n", "a{b}", "ä", None, 7])

@@ -10,8 +10,9 @@ import pytest
 from singleton_service.background.task_queue import TaskPriority, TaskRequest
 from singleton_service.background.task_queue.codec import decode_body
 from singleton_service.background.task_queue.handlers import Handler, HandlerRegistry
+from singleton_service.background.task_queue.mould import Fire
 from singleton_service.background.task_queue.policy import Policy
-from singleton_service.background.task_queue.requests import Fire, PreparedTask, prepare
+from singleton_service.background.task_queue.requests import PreparedTask, prepare, prepare_many
 
 CAREFUL = Policy(max_retries=9, retry_delay_seconds=1, queue="critical", priority=TaskPriority.HIGH)
 
@@ -85,3 +86,41 @@ def test_the_limit_is_of_the_payload() -> None:
     prepared(payload={"x": "y" * 990})
     with pytest.raises(ValueError, match="TASKS_MAX_PAYLOAD_BYTES"):
         prepared(payload={"x": "y" * 993})
+
+
+def test_a_call_like_the_one_before_is_the_same_but_for_payload_and_id() -> None:
+    first, second = (prepared(payload={"n": n}, queue="low", timeout=2.5, tags=("a",)) for n in (1, 2))
+    assert (first.queue, first.when) == (second.queue, second.when)
+    assert first.uid != second.uid
+    first_fields, second_fields = decode_body(first.body), decode_body(second.body)
+    assert (first_fields.pop("p"), second_fields.pop("p")) == ({"n": 1}, {"n": 2})
+    assert first_fields == second_fields == {"n": "job", "m": 3, "t": 2500, "g": ["a"]}
+
+
+@pytest.mark.parametrize("wrong", [{"max_retries": True}, {"delay_seconds": False}, {"timeout": True}])
+def test_what_equals_the_call_before_is_checked_all_the_same(wrong: dict[str, Any]) -> None:
+    right: dict[str, Any] = {name: int(value) for name, value in wrong.items()}
+    prepared(**right)
+    with pytest.raises(TypeError, match=next(iter(wrong))):
+        prepared(**wrong)
+
+
+def test_a_list_of_tags_may_be_changed_and_given_again() -> None:
+    tags = ["a"]
+    assert decode_body(prepared(tags=tags).body)["g"] == ["a"]
+    tags.append("b")
+    assert decode_body(prepared(tags=tags).body)["g"] == ["a", "b"]
+
+
+def test_a_policy_counts_from_its_registration_on() -> None:
+    assert told(prepared()) == ("default", TaskPriority.NORMAL, 3)
+    assert told(prepared(CAREFUL)) == ("critical", TaskPriority.HIGH, 9)
+    assert told(prepared()) == ("default", TaskPriority.NORMAL, 3)
+
+
+def test_of_many_each_has_an_id_of_its_own_priority_or_its_own_name() -> None:
+    requests = [TaskRequest("job", priority=priority) for priority in TaskPriority for _ in range(400)]
+    tasks = prepare_many([*requests, TaskRequest("job", task_id="a")], HandlerRegistry(), 1000)
+    assert [int(task.uid[0], 36) % 4 for task in tasks[:-1]] == [request.priority for request in requests]
+    assert tasks[-1].uid == "=a"
+    assert len({task.uid for task in tasks}) == len(tasks)
