@@ -25,7 +25,6 @@ from singleton_service.background.task_queue import (
     TaskStatus,
     loop_line,
 )
-from singleton_service.background.task_queue.requests import given_in
 from singleton_service.background.task_queue.waiters import LoopWaiter
 from singleton_service.background.task_queue.wire import Wire
 from singleton_service.background.worker import WorkerService
@@ -299,7 +298,7 @@ def test_what_a_line_is_refused_goes_another_way_and_the_line_stays(queue: Queue
         ids = await asyncio.gather(*(queue.aenqueue_task("x", {"n": n}) for n in range(5)))
         assert line._wire is wire
         # What it was refused for is over.
-        answer = await line.enqueue(queue._prepare(given_in(TaskRequest("x", {"n": 5}))))
+        answer = await line.enqueue(queue._prepare(TaskRequest("x", {"n": 5})))
         assert answer is not None
         return ids
 

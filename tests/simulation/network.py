@@ -116,6 +116,9 @@ class Network:
         """Send commands, and let fate decide."""
         chance = self._chance
         self.calls += 1
+        if connection.is_cut:
+            # Sent behind what broke the line: no part of it arrives.
+            return
         if self.calls == _MOST_CALLS:
             self.refusals.append(f"{self.calls} calls: somebody keeps the server busy for nothing")
         is_gale = self.gales.get(self.stage.here, 0.0) > self.stage.now_s
@@ -162,9 +165,14 @@ class Network:
             back: list[Any] = replies[:answers]
             if breaks and not is_mute:
                 back.append(ConnectionError("the line broke"))
-            stage.at(stage.now_s + chance.uniform(*_QUICK_S), lambda: connection.answer(number, back))
+            is_back_s = connection.back.turn(stage.now_s + chance.uniform(*_QUICK_S))
+            stage.at(is_back_s, lambda: connection.answer(number, back))
 
-        stage.at(stage.now_s + chance.uniform(*after_s), arrive)
+        arrives_s = stage.now_s + chance.uniform(*after_s)
+        if connection is not None:
+            arrives_s = connection.there.turn(arrives_s)
+            connection.is_cut = breaks
+        stage.at(arrives_s, arrive)
 
     # The server
 
@@ -264,11 +272,29 @@ class _Sleeper:
         stage.at(stage.now_s, follow)
 
 
+class _Direction:
+    """One direction of a connection: nothing overtakes what was sent before."""
+
+    def __init__(self) -> None:
+        self._last_s = 0.0
+
+    def turn(self, at_s: float) -> float:
+        """Return when that arrives what would arrive then, were it alone."""
+        self._last_s = max(at_s, self._last_s)
+        return self._last_s
+
+
 class Connection:
-    """What the package takes for a connection, and for the wire on it."""
+    """What the package takes for a connection, and for the wire on it.
+
+    Attributes:
+        is_cut: whether nothing that is sent on it arrives any more.
+    """
 
     def __init__(self, network: Network, read_timeout_s: float) -> None:
         self.number = 0
+        self.is_cut = False
+        self.there, self.back = _Direction(), _Direction()
         self.on_answer: Callable[[], None] = lambda: None
         self.patience_s = read_timeout_s
         self._network = network
@@ -287,6 +313,8 @@ class Connection:
     def disconnect(self) -> None:
         """Close; what was on its way here is lost."""
         self.number += 1
+        self.is_cut = False
+        self.there, self.back = _Direction(), _Direction()
         self._answers.clear()
         for sleeper in [each for each in self._network._sleepers if each.connection is self]:
             # The server sees the end of the connection a little later.

@@ -19,6 +19,7 @@ from singleton_service.background.task_queue import (
     leases,
     link,
     outage,
+    producing,
     pulse,
     wall_clock,
 )
@@ -302,6 +303,8 @@ def standing_in(stage: Stage, chance: random.Random) -> Iterator[None]:
         (link, "Wire", lambda connection, _write_timeout_s, patience_s: connection.patiently(patience_s)),
         (ids, "os", noise),
         (outage, "random", chance),
+        # Even what is enqueued here goes in several.
+        (producing, "FLOW_BATCH", 4),
     ]
     with replacing(replaced):
         yield

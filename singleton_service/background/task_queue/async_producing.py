@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from .availability import guarded
 from .ids import join_id
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 class AsyncProducing(Producing):
     """An enqueue for coroutines that takes no thread; the other twins are in awaiting.py."""
-
-    # What stands in for `_send` says no: it is to see all that is enqueued.
-    _has_lines: ClassVar[bool] = True
 
     @classmethod
     @guarded
@@ -65,7 +62,7 @@ class AsyncProducing(Producing):
             durability,
         )
         task = cls._prepare(given)
-        if cls._has_lines and not cls._to_confirm([task]):
+        if cls._has_other_ways and not cls._to_confirm([task]):
             enqueued = await cls._open_lines().line().enqueue(task)
             if enqueued is not None and (uid := enqueued.uids[0]) is not None:
                 return join_id(task.queue, uid)

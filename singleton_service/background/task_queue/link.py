@@ -138,10 +138,14 @@ class Link:
             self.close()
             raise self._gone(error) from error
 
-    def receive(self) -> Any:
-        """Wait for the reply to `send`."""
+    def receive(self, *, is_due: bool = False) -> Any:
+        """Wait for the reply to `send`, or the next one to `post`.
+
+        Args:
+            is_due: whether silence is to be doubted, for nothing on the server makes it wait.
+        """
         try:
-            reply = self._reply(self._open_wire(), may_doubt=False)
+            reply = self._reply(self._open_wire(), may_doubt=is_due)
         except _GONE as error:
             self.close()
             raise self._gone(error) from error

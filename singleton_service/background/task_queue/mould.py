@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from operator import attrgetter, is_
+from dataclasses import dataclass
+from operator import is_
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from . import checks, wall_clock
@@ -12,7 +12,7 @@ from .ids import check_queue
 from .records import TaskPriority, TaskRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from .handlers import Handler
@@ -23,7 +23,7 @@ NOW = b"0"
 _MOST_MOULDS = 1000
 
 
-# The arguments of an enqueue, in the order of the fields of a TaskRequest. One is not made of them just to be read.
+# The arguments of an enqueue: a TaskRequest, or a tuple like it, which is made in a third of the time.
 Given: TypeAlias = tuple[
     str,
     "Mapping[str, Any] | None",
@@ -42,9 +42,7 @@ Given: TypeAlias = tuple[
     "float | None",
     "str | None",
 ]
-_NAMES = [field.name for field in fields(TaskRequest)]
-_ETA, TASK_ID, _TAGS = map(_NAMES.index, ("eta", "task_id", "tags"))
-given_in: Callable[[TaskRequest], Given] = attrgetter(*_NAMES)
+_ETA, TASK_ID, _TAGS = map(TaskRequest._fields.index, ("eta", "task_id", "tags"))
 
 
 @dataclass(frozen=True, slots=True)

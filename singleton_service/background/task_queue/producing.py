@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import checks
@@ -15,11 +16,12 @@ from .errors import (
     QueueUnavailableError,
     TaskQueueError,
 )
+from .flow import FLOW_BATCH, Flow
 from .ids import join_id
 from .joint import MAX_BATCH_BYTES
 from .opened import Opened
 from .outage import backoff_s
-from .requests import PreparedTask, prepare, prepare_given, prepare_many
+from .requests import PreparedTask, prepare, prepare_many
 from .scripts import MAX_BATCH
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ class Producing(Opened):
     """The half of TaskQueueService that callers of tasks use."""
 
     _is_accepting: ClassVar[bool] = True
+    # What stands in for `_send` says no: it is to see all that is enqueued.
+    _has_other_ways: ClassVar[bool] = True
 
     @classmethod
     @guarded
@@ -129,7 +133,7 @@ class Producing(Opened):
     @classmethod
     @guarded
     def enqueue_many(cls, requests: Iterable[TaskRequest], *, wait_for_room: float = 0) -> list[str]:
-        """Put many tasks into the queue, a thousand a round trip, and return their ids in order.
+        """Put many tasks into the queue, by hundreds that do not wait for one another, and return their ids in order.
 
         Args:
             requests: all are checked before any is sent.
@@ -149,12 +153,16 @@ class Producing(Opened):
         cls._check_accepting()
         room_by = room_by_of(wait_for_room)
         prepared = prepare_many(requests, cls._task_handlers, cls._open_client().settings.max_payload_bytes)
-        if durabilities := cls._to_confirm(prepared):
+        durabilities = cls._to_confirm(prepared)
+        if durabilities:
             cls._open_client().check_durability(durabilities)
         accepted: dict[str, str] = {}
         try:
-            for batch in _batches(prepared):
-                cls._send(batch, accepted, room_by)
+            if cls._has_other_ways and not durabilities and not cls._open_client().limits.max_backlog:
+                cls._send_flowing(prepared, accepted)
+            else:
+                for batch in _batches(prepared, MAX_BATCH):
+                    cls._send(batch, accepted, room_by)
         except DurabilityError as error:
             # The rest would be no safer, and every thousand of it would wait for the whole time.
             if len(accepted) < len({task.id for task in prepared}):
@@ -169,7 +177,7 @@ class Producing(Opened):
     @classmethod
     def _prepare(cls, given: Given) -> PreparedTask:
         cls._check_accepting()
-        return prepare_given(given, cls._task_handlers, cls._open_client().settings.max_payload_bytes)
+        return prepare(given, cls._task_handlers, cls._open_client().settings.max_payload_bytes)
 
     @classmethod
     def stop_accepting_tasks(cls) -> None:
@@ -220,7 +228,7 @@ class Producing(Opened):
                 prepared.append(None)
                 errors[place] = error
         accepted: dict[str, str] = {}
-        for batch in _batches([task for task in prepared if task is not None]):
+        for batch in _batches([task for task in prepared if task is not None], MAX_BATCH):
             try:
                 cls._send(batch, accepted, room_by=0)
             except QueueUnavailableError:
@@ -245,12 +253,7 @@ class Producing(Opened):
         looks = 0
         while True:
             enqueued, missing = cls._offer(batch)
-            refused = []
-            for task, uid in zip(batch, enqueued.uids, strict=True):
-                if uid is None:
-                    refused.append(task)
-                else:
-                    accepted[task.id] = join_id(task.queue, uid)
+            refused = _noted(batch, enqueued, accepted)
             cls._check_safe(batch, enqueued, missing)
             if not refused:
                 return
@@ -261,6 +264,14 @@ class Producing(Opened):
             batch = refused
             time.sleep(min(left_s, backoff_s(looks)))
             cls._check_accepting()
+
+    @classmethod
+    def _send_flowing(cls, prepared: Sequence[PreparedTask], accepted: dict[str, str]) -> None:
+        """Enqueue tasks as `_send` does, where nothing but the server's answer is waited for."""
+        with closing(Flow(cls._open_client()).send(_batches(prepared, FLOW_BATCH))) as batches:
+            for batch, enqueued in batches:
+                if enqueued is None or _noted(batch, enqueued, accepted):
+                    cls._send(batch, accepted, room_by=0)
 
     @classmethod
     def _full(cls, queue: str, unstarted: int) -> QueueFullError:
@@ -303,7 +314,18 @@ def room_by_of(wait_for_room: float) -> float:
     return time.monotonic() + checks.check_delay("wait_for_room", wait_for_room)
 
 
-def _batches(prepared: Sequence[PreparedTask]) -> Iterable[list[PreparedTask]]:
+def _noted(batch: Sequence[PreparedTask], enqueued: Enqueued, accepted: dict[str, str]) -> list[PreparedTask]:
+    """Note what went in, and return what was refused."""
+    refused = []
+    for task, uid in zip(batch, enqueued.uids, strict=True):
+        if uid is None:
+            refused.append(task)
+        else:
+            accepted[task.id] = join_id(task.queue, uid)
+    return refused
+
+
+def _batches(prepared: Sequence[PreparedTask], most: int) -> Iterable[list[PreparedTask]]:
     """Split into runs of one queue each, bounded in number and bytes."""
     by_queue: dict[str, list[PreparedTask]] = {}
     for task in prepared:
@@ -312,7 +334,7 @@ def _batches(prepared: Sequence[PreparedTask]) -> Iterable[list[PreparedTask]]:
         batch: list[PreparedTask] = []
         size = 0
         for task in tasks:
-            if batch and (len(batch) == MAX_BATCH or size + len(task.body) > MAX_BATCH_BYTES):
+            if batch and (len(batch) == most or size + len(task.body) > MAX_BATCH_BYTES):
                 yield batch
                 batch, size = [], 0
             batch.append(task)

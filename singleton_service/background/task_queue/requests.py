@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from . import checks
 from .ids import given_uid, join_id, new_uid, new_uids
-from .mould import TASK_ID, given_in, mould_of
+from .mould import TASK_ID, mould_of
 from .records import TaskRequest
 
 if TYPE_CHECKING:
@@ -36,13 +36,6 @@ class PreparedTask(NamedTuple):
 
 
 def prepare(
-    request: TaskRequest, handlers: Mapping[str, Handler], max_payload_bytes: int, fire: Fire | None = None
-) -> PreparedTask:
-    """Do as `prepare_given`, with what is given in a request."""
-    return prepare_given(given_in(request), handlers, max_payload_bytes, fire)
-
-
-def prepare_given(
     given: Given, handlers: Mapping[str, Handler], max_payload_bytes: int, fire: Fire | None = None
 ) -> PreparedTask:
     """Check what is given and write its body. What it leaves open, the task's own policy says, else the default.
@@ -74,16 +67,15 @@ def prepare_many(
                 "TaskRequest; nothing was enqueued"
             )
         try:
-            given = given_in(request)
-            mould = mould_of(given, handlers)
-            if (task_id := given[TASK_ID]) is not None:
+            mould = mould_of(request, handlers)
+            if (task_id := request[TASK_ID]) is not None:
                 uid = given_uid(task_id)
             else:
                 priority = mould.priority
                 if not uids.get(priority):
                     uids[priority] = new_uids(priority, min(len(requests) - n, _UIDS_AT_ONCE))
                 uid = uids[priority].pop()
-            prepared.append(_cast(mould, given[1], uid, max_payload_bytes))
+            prepared.append(_cast(mould, request[1], uid, max_payload_bytes))
         except (ValueError, TypeError) as error:
             error.add_note(f"in request number {n} of enqueue_many; nothing was enqueued")
             raise
