@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
-from singleton_service.background.task_queue import TaskQueueError, TaskQueueService, TaskRequest
-from tests.conftest import RedisServer
+from singleton_service.background.task_queue import DurabilityError, TaskQueueError, TaskQueueService, TaskRequest
+from tests.conftest import RedisServer, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,6 +99,18 @@ def stopped(server: RedisServer) -> Iterator[None]:
 
 def enqueue(durability: str | None = None, **others: Any) -> str:
     return TaskQueueService.enqueue_task("x", durability=durability, **others)
+
+
+def until_confirmed(durability: str, task_id: str) -> str:
+    """Enqueue a task until it is confirmed: that may take a slow machine longer than one enqueue waits for it."""
+
+    def confirmed() -> str | None:
+        with suppress(DurabilityError):
+            return enqueue(durability, task_id=task_id)
+        return None
+
+    found: str = wait_until(confirmed)
+    return found
 
 
 def requests(count: int, durability: str) -> list[TaskRequest]:

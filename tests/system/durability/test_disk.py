@@ -26,6 +26,7 @@ from tests.system.durability.servers import (
     enqueue,
     queued,
     requests,
+    until_confirmed,
 )
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def test_a_server_that_forces_each_second_confirms_when_it_has(servers: Servers)
 @pytest.mark.usefixtures("impatient")
 def test_no_enqueue_returns_while_nothing_is_forced_to_disk(servers: Servers) -> None:
     server = servers.start(*WITH_FILE, "always")
-    enqueue("disk")
+    until_confirmed("disk", "first")
     if not servers.knows_waitaof:
         return
     # Behind our back: the server was asked when the connection was made.
@@ -94,7 +95,7 @@ def test_no_enqueue_returns_while_nothing_is_forced_to_disk(servers: Servers) ->
     with pytest.raises(DurabilityUnavailableError, match="appendfsync is no"):
         enqueue("disk")
     command(server, "CONFIG", "SET", "appendfsync", "always")
-    enqueue("disk")
+    until_confirmed("disk", "second")
     command(server, "CONFIG", "SET", "appendonly", "no")
     with pytest.raises(DurabilityError, match="appendonly is off"):
         enqueue("disk")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -26,6 +25,7 @@ from tests.system.durability.servers import (
     queued,
     requests,
     stopped,
+    until_confirmed,
     until_replicated,
 )
 
@@ -50,7 +50,7 @@ def test_every_task_that_replicas_confirmed_is_there_after_a_failover(
 @pytest.mark.usefixtures("impatient")
 def test_a_replica_that_says_nothing_is_an_error_with_the_id_and_the_task_runs(servers: Servers) -> None:
     _, replica = servers.start_pair()
-    confirmed = enqueue("replica")
+    confirmed = until_confirmed("replica", "first")
     with stopped(replica):
         with pytest.raises(DurabilityError, match=r"0 of 1 replicas had it within 0\.2 s") as caught:
             enqueue("replica")
@@ -79,14 +79,8 @@ def test_a_task_that_is_there_already_is_confirmed_or_not_like_a_new_one(servers
 
         in_thread(from_another_connection).join()
         assert queued() == 2
-    assert wait_until(lambda: _confirmed("invoice-7")) == "default.=invoice-7"
+    assert until_confirmed("replica", "invoice-7") == "default.=invoice-7"
     assert queued() == 2
-
-
-def _confirmed(task_id: str) -> str | None:
-    with suppress(DurabilityError):
-        return enqueue("replica", task_id=task_id)
-    return None
 
 
 @pytest.mark.usefixtures("impatient")
@@ -98,7 +92,7 @@ def test_a_repeat_after_a_lost_answer_is_confirmed_like_the_first_try(
     line = Proxy("127.0.0.1", primary.port).start()
     monkeypatch.setenv("REDIS_URL", line.url)
     try:
-        enqueue("replica")
+        until_confirmed("replica", "first")
         with stopped(replica):
             line.drop_answers(lost, 1.0)
 
@@ -142,7 +136,7 @@ def test_without_replicas_nothing_is_written(servers: Servers) -> None:
 @pytest.mark.usefixtures("impatient")
 def test_a_replica_that_goes_is_one_error_with_the_id_and_refusals_from_then_on(servers: Servers) -> None:
     primary, replica = servers.start_pair()
-    enqueue("replica")
+    until_confirmed("replica", "first")
     replica.kill()
     wait_until(lambda: info(primary, "replication")["connected_slaves"] == 0)
     with pytest.raises(DurabilityError):
@@ -152,7 +146,7 @@ def test_a_replica_that_goes_is_one_error_with_the_id_and_refusals_from_then_on(
     assert queued() == 2
     replica.start()
     until_replicated(primary)
-    assert enqueue("replica")
+    assert until_confirmed("replica", "last")
 
 
 def test_more_replicas_than_there_are_is_refused(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
