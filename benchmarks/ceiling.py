@@ -2,8 +2,9 @@
 
 In batches of 100 on one connection: pushed in, popped, read, called and marked as done. Once as anybody would write it
 (redis-py with hiredis, pipelines, json), once with what is quickest (a held connection, packed commands, orjson, one
-script a batch). Then one EVALSHA at a time on a held connection: no enqueue can be quicker than that; and how long
-a sleeping process takes to wake, from before RPUSH until its BLPOP has answered.
+script a batch). Then one EVALSHA at a time on a held connection: no enqueue can be quicker than that; the same from
+threads that share round trips (joined.py); and how long a sleeping process takes to wake, from before RPUSH until its
+BLPOP has answered.
 
     python -m benchmarks.ceiling [--seconds 3] [--repeats 3] [--json]
 
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from benchmarks.joined import Joined
 from benchmarks.peers.figures import BARE, medians, percentile, shown
 from benchmarks.peers.server import own_server
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 PAYLOAD = {"recipient": "user@example.com", "subject": "Welcome!", "body": "x" * 64}
 BATCH = 100
+THREADS = 8
 DONE = b'{"status":"sent"}'
 ENQUEUE = """
 for at = 1, #ARGV, 2 do
@@ -139,6 +142,7 @@ def loops(client: redis.Redis, seconds: float) -> dict[str, float]:
     began_cpu_s = time.process_time()
     figures["evalsha"], calls = rate(seconds, 1, lambda: single.enqueue(1))
     figures["evalsha_cpu"] = (time.process_time() - began_cpu_s) / calls * 1e6
+    figures["joined_threads"] = Joined(Held(client).enqueue).rate(seconds, THREADS)
     return figures
 
 

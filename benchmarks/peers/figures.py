@@ -32,7 +32,8 @@ TABLES: dict[str, tuple[Measure, ...]] = {
     "Enqueue, tasks a second": (
         Measure("enqueue_one", "one at a time", is_rate=True),
         Measure("enqueue_cpu", "client CPU each, µs"),
-        Measure("enqueue_eight", "from 8 threads", is_rate=True),
+        Measure("enqueue_threads", "from 8 threads", is_rate=True),
+        Measure("enqueue_coroutines", "from 8 coroutines", is_rate=True),
         Measure("enqueue_bulk", "in bulk", is_rate=True),
     ),
     "Drain, tasks a second, status and results kept": (
@@ -69,6 +70,7 @@ BARE = (
     Measure("held_drain", "the same: drain/s", is_rate=True),
     Measure("evalsha", "held connection: EVALSHA/s, one at a time", is_rate=True),
     Measure("evalsha_cpu", "held connection: client CPU per EVALSHA, µs"),
+    Measure("joined_threads", "8 threads that share their EVALSHAs, and do nothing else: tasks/s", is_rate=True),
     Measure("hop_p50", "one hop, RPUSH to BLPOP: p50, ms", digits=2),
     Measure("hop_p99", "one hop, RPUSH to BLPOP: p99, ms", digits=2),
 )

@@ -84,7 +84,7 @@ def enqueue(contestant: Contestant, sizes: Sizes) -> Figures:
         figures = {
             "enqueue_one": one["number"] / one["seconds"],
             "enqueue_cpu": one["cpu_seconds"] / one["number"] * 1e6,
-            "enqueue_eight": eight["number"] / eight["seconds"],
+            f"enqueue_{session.described['lines']}": eight["number"] / eight["seconds"],
         }
         if session.described["in_bulk"]:
             session.ask("enqueue_many", kind="send_email", seconds=sizes.warm_s)

@@ -24,7 +24,7 @@ INTRODUCTION = """\
 
 `make bench` wrote this page: it installs each peer into an environment of its own, starts its own server, lets all take
 turns on one machine, and takes medians. Run it on yours: `make bench PEERS="huey dramatiq"` prints the same tables for
-some, and writes nothing. In brackets: how many times better the first row is, by that figure; below 1, it is the worse
+some, and writes nothing. In brackets: how many times better our first row with that figure is; below 1, it is the worse
 one.
 """
 
@@ -45,7 +45,8 @@ RULES = """\
 - The server: a fresh one for each measurement. Python peers have redis-py with hiredis where they use redis-py, and
   uvloop where they use coroutines.
 - In flight in one worker process: 8 threads, or 100 coroutines; RQ has one, prefork as many as there are cores.
-- An enqueue counts when its answer is read. Clients that are awaited enqueue "from 8 threads" in 8 coroutines at once.
+- An enqueue counts when its answer is read. Clients that are called enqueue from 8 threads at once, those that are
+  awaited from 8 coroutines.
 - A drain ends when the status of the last task can be read by the peer's own API. Its clock starts with the first task
   of each worker process: how long a start takes has its own column. A thousand statuses are looked at then: those that
   can't be read as ended, or can be only later, are told as late or lost. The clock waits for them if they are more than

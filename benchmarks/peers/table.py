@@ -30,10 +30,14 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def tables(figures: Mapping[str, Mapping[str, float]]) -> Iterator[tuple[str, str]]:
     """Yield each table with its title: contestants down, measures across.
 
-    The first one is who peers are compared with; others of its family, the name before the comma, are not.
+    Peers are compared with the first one, or where it has no such figure, with the next of its family: those with the
+    same name before the comma. These are compared with nobody.
     """
-    reference = next(iter(figures), "")
-    family = reference.partition(",")[0]
+    family = next(iter(figures), "").partition(",")[0]
+    reference: Mapping[str, float] = {}
+    for name, own in figures.items():
+        if name.partition(",")[0] == family:
+            reference = {**own, **reference}
     for title, measures in TABLES.items():
         if not any(measure.key in own for measure in measures for own in figures.values()):
             continue
@@ -41,7 +45,7 @@ def tables(figures: Mapping[str, Mapping[str, float]]) -> Iterator[tuple[str, st
         for name, own in figures.items():
             if not any(measure.key in own for measure in measures):
                 continue
-            ours = {} if name.partition(",")[0] == family else figures[reference]
+            ours = {} if name.partition(",")[0] == family else reference
             cells = [cell(measure, own.get(measure.key), ours.get(measure.key)) for measure in measures]
             rows.append([name, *cells])
         yield title, table(["", *(measure.title for measure in measures)], rows)

@@ -110,13 +110,26 @@ def _out_of_reach(outcome: Outcome, ideal: float) -> str:
 
 def _enqueues(outcome: Outcome) -> Iterator[Target]:
     one = _own(outcome, OUR_THREADS, "enqueue_one")
-    eight, bulk = _own(outcome, OUR_THREADS, "enqueue_eight"), _own(outcome, OUR_THREADS, "enqueue_bulk")
+    bulk = _own(outcome, OUR_THREADS, "enqueue_bulk")
     yield from _over("enqueue one at a time, over the best Python peer", 1, one, _best(outcome, _PYTHON, "enqueue_one"))
     yield from _over("enqueue one at a time, over a bare EVALSHA", 0.9, one, _bare(outcome, "evalsha"))
     yield from _at_most("enqueue one at a time, client CPU", 120, _own(outcome, OUR_THREADS, "enqueue_cpu"), "µs")
-    best_eight, best_bulk = _best(outcome, _PYTHON, "enqueue_eight"), _best(outcome, _PYTHON, "enqueue_bulk")
-    yield from _over("enqueue from 8 threads, over the best Python peer", 3, eight, best_eight)
+    for lines, ours in {"threads": OUR_THREADS, "coroutines": OUR_COROUTINES}.items():
+        eight, best_eight = _own(outcome, ours, f"enqueue_{lines}"), _best(outcome, _PYTHON, f"enqueue_{lines}")
+        what = f"enqueue from 8 {lines}, over the best Python peer's"
+        yield from _over(what + _of_bare_threads(outcome, lines, eight), 3, eight, best_eight)
+    best_bulk = _best(outcome, _PYTHON, "enqueue_bulk")
     yield from _over("enqueue in bulk, over the best Python peer's bulk", 15, bulk, best_bulk)
+
+
+def _of_bare_threads(outcome: Outcome, lines: str, ours: float | None) -> str:
+    """Say how near threads come to what this machine allows them, and to peers' coroutines; nothing of coroutines."""
+    said = {
+        "of bare threads": _bare(outcome, "joined_threads"),
+        "of the best one's coroutines": _best(outcome, _PYTHON, "enqueue_coroutines"),
+    }
+    shown = [f"{times(ours / theirs)} {whose}" for whose, theirs in said.items() if ours is not None and theirs]
+    return f" ({', '.join(shown)})" if shown and lines == "threads" else ""
 
 
 def _latencies(outcome: Outcome) -> Iterator[Target]:

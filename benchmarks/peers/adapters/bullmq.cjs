@@ -95,7 +95,7 @@ const ORDERS = {
     const workers = [[process.execPath, __filename, "work"]];
     const packages = ["bullmq", "ioredis"].map((name) => [name, require(`${name}/package.json`).version]);
     const versions = { node: process.versions.node, ...Object.fromEntries(packages) };
-    return { settings: SETTINGS, versions, in_bulk: true, workers, workers_with_delays: workers };
+    return { settings: SETTINGS, versions, in_bulk: true, lines: "coroutines", workers, workers_with_delays: workers };
   },
   async one({ kind, subject, delay_s = 0 }) {
     const asked_s = now();

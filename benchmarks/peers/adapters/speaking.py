@@ -61,6 +61,7 @@ class Producer:
             "settings": " ".join(adapter.SETTINGS.split()),
             "versions": {name: version(name) for name in adapter.PACKAGES},
             "in_bulk": adapter.enqueue_many is not None,
+            "lines": "coroutines" if adapter.COROUTINES else "threads",
             "workers": adapter.workers(delays=False),
             "workers_with_delays": adapter.workers(delays=True),
         }

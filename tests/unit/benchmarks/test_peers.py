@@ -127,6 +127,18 @@ def test_peers_are_compared_with_our_first_way_and_what_nobody_measured_has_no_t
     assert cells(theirs) == ["theirs", "1,000 (30x)", "-", "-", "900 (30x)", "-"]
 
 
+def test_where_our_first_way_has_no_figure_the_next_is_compared() -> None:
+    figures = {
+        "ours, threads": {"enqueue_threads": 12_000.0},
+        "ours, coroutines": {"enqueue_coroutines": 30_000.0},
+        "theirs": {"enqueue_coroutines": 10_000.0},
+    }
+
+    ((_, text),) = tables(figures)
+
+    assert cells(text.splitlines()[4])[3:5] == ["-", "10,000 (3.0x)"]
+
+
 def test_what_a_killed_worker_left_is_told_with_how_long_it_took() -> None:
     _, _, lost, found = aftermaths({"a": LOST, "b": FOUND}).splitlines()
 

@@ -93,4 +93,5 @@ def test_a_peer_is_described_with_how_its_worker_is_started() -> None:
 
     assert said["settings"] == "None at all."
     assert not said["in_bulk"]
+    assert said["lines"] in {"threads", "coroutines"}
     assert said["workers"] == [["work", "False"]]

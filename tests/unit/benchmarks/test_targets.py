@@ -104,3 +104,15 @@ def test_an_ideal_that_no_loop_reaches_is_told_as_such() -> None:
 def test_a_target_without_figures_is_left_out() -> None:
     assert list(targets(Outcome())) == []
     assert "this run" in target_table(Outcome())
+
+
+def test_threads_are_compared_with_threads_and_coroutines_with_coroutines() -> None:
+    found = outcome({"enqueue_threads": 12_000}, Huey={"enqueue_threads": 4000}, SAQ={"enqueue_coroutines": 10_000})
+    found.figures[OUR_COROUTINES.name] = {"enqueue_coroutines": 25_000}
+    found.bare = {"before": {"joined_threads": 20_000}}
+
+    threads, coroutines = only(found, "enqueue from 8 threads"), only(found, "enqueue from 8 coroutines")
+
+    assert (threads.got, coroutines.got) == (3, 2.5)
+    assert threads.what.endswith("(0.60x of bare threads, 1.2x of the best one's coroutines)")
+    assert coroutines.what == "enqueue from 8 coroutines, over the best Python peer's"
