@@ -3,12 +3,13 @@
 In batches of 100 on one connection: pushed in, popped, read, called and marked as done. Once as anybody would write it
 (redis-py with hiredis, pipelines, json), once with what is quickest (a held connection, packed commands, orjson, one
 script a batch). Then one EVALSHA at a time on a held connection: no enqueue can be quicker than that; the same from
-threads that share round trips (joined.py); and how long a sleeping process takes to wake, from before RPUSH until its
-BLPOP has answered.
+threads that share round trips (joined.py); how long a sleeping process takes to wake, from before RPUSH until its BLPOP
+has answered; and how near to the ideal threads and asyncio tasks come that do nothing but sleep (naps.py).
 
     python -m benchmarks.ceiling [--seconds 3] [--repeats 3] [--json]
 
-It needs orjson: `make bench` runs it in an environment of its own, at several moments of a run, for machines drift.
+It needs orjson and uvloop: `make bench` runs it in an environment of its own, at several moments of a run, for machines
+drift.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from benchmarks.joined import Joined
+from benchmarks.naps import naps
 from benchmarks.peers.figures import BARE, medians, percentile, shown
 from benchmarks.peers.server import own_server
 
@@ -192,6 +194,7 @@ def main() -> None:
             waits_ms = wake_ups_ms(server.client, server.port, given.samples)
             figures["hop_p50"] = statistics.median(waits_ms)
             figures["hop_p99"] = percentile(waits_ms, 99)
+        figures |= naps(given.seconds / 3)
         repeats.append(figures)
     figures = medians(repeats)
     if given.json:

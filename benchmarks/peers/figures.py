@@ -62,6 +62,8 @@ TABLES: dict[str, tuple[Measure, ...]] = {
         Measure("sleep_100", "100 ms", is_rate=True, has_ratio=False),
     ),
 }
+NAPS_MS = (1, 10, 100)
+_NAPPERS = {"threads": "8 threads", "coroutines": "200 asyncio tasks"}
 # What the machine allows, with no queue at all: benchmarks/ceiling.py.
 BARE = (
     Measure("bare_push", "bare loop, redis-py pipelines and json: push/s in batches of 100", is_rate=True),
@@ -73,6 +75,11 @@ BARE = (
     Measure("joined_threads", "8 threads that share their EVALSHAs, and do nothing else: tasks/s", is_rate=True),
     Measure("hop_p50", "one hop, RPUSH to BLPOP: p50, ms", digits=2),
     Measure("hop_p99", "one hop, RPUSH to BLPOP: p99, ms", digits=2),
+    *(
+        Measure(f"nap_{key}_{ms}", f"{who} at a time that only sleep {ms} ms: % of the ideal", is_rate=True, digits=1)
+        for key, who in _NAPPERS.items()
+        for ms in NAPS_MS
+    ),
 )
 
 

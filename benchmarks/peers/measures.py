@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .figures import percentile
+from .figures import NAPS_MS, percentile
 from .process_tree import machine_busy_seconds
 from .session import Session
 
@@ -252,7 +252,7 @@ def memory(contestant: Contestant, sizes: Sizes) -> Figures:
 def sleeps(contestant: Contestant, sizes: Sizes) -> Figures:
     """Tasks that only sleep: how near to the ideal, which is to have all places taken all the time."""
     figures = {}
-    for ms in (1, 10, 100):
+    for ms in NAPS_MS:
         at_once = contestant.in_flight_asleep
         ideal = at_once / ms * 1000
         rounds = min(ideal, _rate(contestant, sizes)) * sizes.seconds / at_once

@@ -29,7 +29,8 @@ one.
 """
 
 ALLOWED = """\
-Bare loops without leases, retries or fences (`make bench-ceiling`), and how soon a process wakes that sleeps in BLPOP.
+Bare loops without leases, retries or fences (`make bench-ceiling`), how soon a process wakes that sleeps in BLPOP, and
+how near to the ideal threads and asyncio tasks come that do nothing but sleep, without any queue.
 Asked at several moments of the run, for a machine drifts."""
 DEEP = """\
 µs of server time a task, with as many more delayed (`make bench-queue`)."""

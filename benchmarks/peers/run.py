@@ -41,7 +41,7 @@ _GUESSES_S = {
     "latency": 12.0,
     "start": 2.0,
     "sleeps": 14.0,
-    BARE: 16.0,
+    BARE: 22.0,
     IDLE: 60.0,
     MEMORY: 400.0,
     KILL: 130.0,

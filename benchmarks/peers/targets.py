@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .contestants import CONTESTANTS, OUR_COROUTINES, OUR_EMBEDDED, OUR_THREADS
-from .figures import medians, times
+from .figures import NAPS_MS, medians, times
 from .table import table
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ _PYTHON = [one for one in _EVERYBODY_ELSE if one.is_python]
 _KEEP_A_STATUS = [one for one in _EVERYBODY_ELSE if one.keeps_status]
 _BULLMQ = [one for one in _EVERYBODY_ELSE if not one.is_python]
 _FULL = 95.0
+_NEAR_IDEAL = 95.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +95,22 @@ def _drains(outcome: Outcome) -> Iterator[Target]:
     for target in _over("drain, two processes, over the best Python peer with two", 15, two, best_two):
         yield target if target.is_met or busy < _FULL else replace(target, excuse=f"all cores are full, {busy:.0f} %")
     yield from _at_most("worker CPU per task, threads", 40, _own(outcome, OUR_THREADS, "worker_cpu"), "µs")
-    for way, ours in {"8 threads": OUR_THREADS, "200 coroutines": OUR_COROUTINES}.items():
-        for ms in (1, 10, 100):
+    for way, ours in {"threads": OUR_THREADS, "coroutines": OUR_COROUTINES}.items():
+        for ms in NAPS_MS:
             near = _own(outcome, ours, f"sleep_{ms}")
             if near is not None:
-                what = f"tasks of {ms} ms of sleep on {way}, of the ideal"
-                yield Target(what + _out_of_reach(outcome, ours.in_flight_asleep / ms * 1000), 95, near, True, "%", 1)
+                what = f"tasks of {ms} ms of sleep on {ours.in_flight_asleep} {way}, of the ideal"
+                bare = _bare(outcome, f"nap_{way}_{ms}")
+                beyond = _out_of_reach(bare, _bare(outcome, "bare_drain"), ours.in_flight_asleep / ms * 1000)
+                yield Target(what + beyond, _NEAR_IDEAL, near, True, "%", 1)
 
 
-def _out_of_reach(outcome: Outcome, ideal: float) -> str:
-    """Say by how much an ideal is more than even a bare loop does; nothing where it isn't."""
-    loop = _bare(outcome, "bare_drain")
-    return f" (of which the bare loop does {loop / ideal:.0%})" if loop is not None and loop < ideal else ""
+def _out_of_reach(bare: float | None, loop: float | None, ideal: float) -> str:
+    """Say how near even nothing but sleeps comes, or a bare loop, where that is not near enough."""
+    limits = {"nothing but sleep": bare, "the bare loop": None if loop is None else loop / ideal * 100}
+    short = {who: limit for who, limit in limits.items() if limit is not None and limit < _NEAR_IDEAL}
+    found = [f"{who} reaches {limit:.1f} %" for who, limit in short.items()]
+    return f" ({', '.join(found)})" if found else ""
 
 
 def _enqueues(outcome: Outcome) -> Iterator[Target]:

@@ -96,7 +96,7 @@ def test_an_ideal_that_no_loop_reaches_is_told_as_such() -> None:
     found.bare = {"before": {"bare_drain": 50_000.0}}
 
     assert [target.what for target in targets(found)] == [
-        "tasks of 1 ms of sleep on 200 coroutines, of the ideal (of which the bare loop does 25%)",
+        "tasks of 1 ms of sleep on 200 coroutines, of the ideal (the bare loop reaches 25.0 %)",
         "tasks of 100 ms of sleep on 200 coroutines, of the ideal",
     ]
 
@@ -116,3 +116,14 @@ def test_threads_are_compared_with_threads_and_coroutines_with_coroutines() -> N
     assert (threads.got, coroutines.got) == (3, 2.5)
     assert threads.what.endswith("(0.60x of bare threads, 1.2x of the best one's coroutines)")
     assert coroutines.what == "enqueue from 8 coroutines, over the best Python peer's"
+
+
+def test_an_ideal_that_nothing_but_sleep_does_not_reach_is_told_with_its_target() -> None:
+    found = outcome({"sleep_1": 70.0, "sleep_10": 96.0, "sleep_100": 99.0})
+    found.bare = {"before": {"nap_threads_1": 91.5, "nap_threads_10": 98.2, "bare_drain": 6000.0}}
+
+    short, middle, long = (each.what for each in targets(found))
+
+    assert short.endswith("of the ideal (nothing but sleep reaches 91.5 %, the bare loop reaches 75.0 %)")
+    assert middle == "tasks of 10 ms of sleep on 8 threads, of the ideal"
+    assert long == "tasks of 100 ms of sleep on 8 threads, of the ideal"
