@@ -302,6 +302,7 @@ def standing_in(stage: Stage, chance: random.Random) -> Iterator[None]:
         (dispatcher_loop, "Server", of_stage(Server)),
         (link, "Wire", lambda connection, _write_timeout_s, patience_s: connection.patiently(patience_s)),
         (ids, "os", noise),
+        (ids, "_noises", []),
         (outage, "random", chance),
         # Even what is enqueued here goes in several.
         (producing, "FLOW_BATCH", 4),

@@ -24,6 +24,11 @@ _RANDOM = 10
 # Of each random byte five bits: a character.
 _SPELLING = (_ALPHABET * 8).encode()
 
+# Made ahead: asking for it lets other threads have the interpreter each time. No two processes may use the same.
+_noises: list[str] = []
+_NOISES_AT_ONCE = 64
+os.register_at_fork(after_in_child=_noises.clear)
+
 # What is added to the priority: bodies lie with those of the same 32 ms, or of the same 33 s.
 _FINE, _COARSE = 4, 8
 # From so many in a second on a process's tasks lie together by the finer measure.
@@ -32,13 +37,23 @@ _MANY = 256
 
 def new_uid(priority: int) -> str:
     """Make a uid nobody else makes. The time in it is this machine's and decides no more than where its body lies."""
-    return f"{_beginning(priority, 1)}{os.urandom(_RANDOM).translate(_SPELLING).decode()}"
+    try:
+        noise = _noises.pop()
+    except IndexError:
+        noise, *more = _new_noises(_NOISES_AT_ONCE)
+        _noises.extend(more)
+    return _beginning(priority, 1) + noise
 
 
 def new_uids(priority: int, number: int) -> list[str]:
     """Make many at once, of one time."""
-    beginning, noise = _beginning(priority, number), os.urandom(_RANDOM * number).translate(_SPELLING).decode()
-    return [beginning + noise[at : at + _RANDOM] for at in range(0, len(noise), _RANDOM)]
+    beginning = _beginning(priority, number)
+    return [beginning + noise for noise in _new_noises(number)]
+
+
+def _new_noises(number: int) -> list[str]:
+    noise = os.urandom(_RANDOM * number).translate(_SPELLING).decode()
+    return [noise[at : at + _RANDOM] for at in range(0, len(noise), _RANDOM)]
 
 
 def _beginning(priority: int, number: int) -> str:

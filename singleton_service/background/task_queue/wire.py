@@ -6,6 +6,7 @@ the interpreter.
 
 from __future__ import annotations
 
+import os
 import select
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +78,8 @@ class Wire:
         self._write_timeout_s = write_timeout_s
         self._patience_s = patience_s
         self._socket.settimeout(patience_s)
+        # TLS has to be spoken.
+        self._is_plain = not hasattr(self._socket, "pending")
 
     @property
     def patience_s(self) -> float:
@@ -97,8 +100,10 @@ class Wire:
         """
         data = b"".join(map(_packed, commands))
         try:
-            sent = self._socket.send(data)
-        except TimeoutError:
+            # A socket with a timeout asks whether there is room before it sends: a system call more, and with each one
+            # other threads may take the interpreter. Its descriptor just says when there is none.
+            sent = os.write(self._socket.fileno(), data) if self._is_plain else self._socket.send(data)
+        except (TimeoutError, BlockingIOError):
             sent = 0
         if sent < len(data):
             # More than the socket holds. Patience is for reading alone.
@@ -131,7 +136,7 @@ class Wire:
 
     def has_bytes(self, timeout_s: float) -> bool:
         """Whether something comes within that time. Half a reply that came long ago does not count."""
-        if getattr(self._socket, "pending", int)():
+        if not self._is_plain and self._socket.pending():  # type: ignore[attr-defined]  # of TLS
             # Of what TLS has deciphered the descriptor says nothing.
             return True
         poll = select.poll()

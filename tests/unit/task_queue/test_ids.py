@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -106,3 +108,20 @@ def test_an_unusable_id_of_a_caller_is_refused_with_an_example(task_id: object) 
 def test_an_unusable_queue_is_refused_by_name(queue: object) -> None:
     with pytest.raises(ValueError, match="is not a queue name"):
         check_queue(queue)
+
+
+def test_a_forked_child_makes_other_ids_than_its_parent() -> None:
+    new_uid(1)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writing, "".join(new_uid(1)[10:] for _ in range(50)).encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as told:
+        theirs = told.read().decode()
+    assert os.waitpid(child, 0)[1] == 0
+    ours = [new_uid(1)[10:] for _ in range(50)]
+
+    assert len(theirs) == 500
+    assert not {theirs[at : at + 10] for at in range(0, 500, 10)} & {*ours}
