@@ -5,13 +5,13 @@ from __future__ import annotations
 HORIZON_S = 0.25
 # What one fetch brings at most. While the server looks for one portion the worker is at those before it: neither waits
 # for the other, and nobody else waits long for the server.
-PORTION = 250
-MOST = 3 * PORTION
+PORTION = 500
+MOST = 2 * PORTION
 _WEIGHT = 0.2
 
 
 class Lookahead:
-    """Follows how long tasks take, and says how many make up a quarter of a second of work, at most three portions.
+    """Follows how long tasks take, and says how many make up a quarter of a second of work, at most two portions.
 
     That is enough for the pool never to wait for the network, and little enough that no task waits behind a busy
     worker while another one is idle.

@@ -88,10 +88,10 @@ def test_short_jobs_are_held_ready_unless_it_is_to_run_dry() -> None:
     assert (room(lane), lane.capacity("default", 0)) == (0, 44), "enough waits; but what comes all the same is taken"
 
 
-def test_of_the_shortest_jobs_a_portion_is_asked_for_while_two_are_worked_at() -> None:
+def test_of_the_shortest_jobs_a_portion_is_asked_for_while_another_is_worked_at() -> None:
     lane, _ = lane_of(4)
     lane.ended([0.0], 0, 0)
-    lane.put(jobs(2 * PORTION + 4), 0)
+    lane.put(jobs(PORTION + 4), 0)
     assert room(lane) == PORTION
     lane.put(jobs(PORTION), 0)
     assert room(lane) == 0
