@@ -8,6 +8,7 @@ import functools
 import logging
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -64,12 +65,16 @@ def look_around(payload: dict[str, Any]) -> list[Any]:
     return [task.id, task.name, task.attempt, task.deadline is not None, record.task_id, found]  # type: ignore[attr-defined]
 
 
+def goes_on(payload: dict[str, Any], ends_at: float) -> bool:
+    return time.monotonic() < ends_at and not Path(payload.get("until", "never")).exists()
+
+
 def begin_and_wait(payload: dict[str, Any]) -> str:
     task = current_task()
     assert task is not None
     task.progress(40, "sorting")
     ends_at = time.monotonic() + payload.get("seconds", PATIENCE_S)
-    while time.monotonic() < ends_at:
+    while goes_on(payload, ends_at):
         pass
     return "waited"
 
@@ -78,7 +83,9 @@ async def begin_and_wait_async(payload: dict[str, Any]) -> str:
     task = current_task()
     assert task is not None
     task.progress(40, "sorting")
-    await asyncio.sleep(payload.get("seconds", PATIENCE_S))
+    ends_at = time.monotonic() + payload.get("seconds", PATIENCE_S)
+    while goes_on(payload, ends_at):  # noqa: ASYNC110 - whoever ends it may be in another process
+        await asyncio.sleep(0.005)
     return "waited"
 
 
@@ -203,12 +210,22 @@ def test_what_a_stop_cuts_off_is_handed_back_uncounted(
     assert queue.cancel_task(task_id)
 
 
-def test_a_stop_lets_it_end(queue: Queue, register: Register, until: Callable[..., Any]) -> None:
+def test_a_stop_lets_it_end(
+    queue: Queue, register: Register, until: Callable[..., Any], in_thread: Callable[..., Any], tmp_path: Path
+) -> None:
+    may_end = tmp_path / "may-end"
     register("long", begin_and_wait)
     WorkerService.start_workers(1)
-    task_id = queue.enqueue_task("long", {"seconds": 0.2})
+    crew = WorkerService._crew
+    assert crew is not None
+    task_id = queue.enqueue_task("long", {"until": str(may_end)})
     until(lambda: queue.get_progress(task_id))
-    assert WorkerService.stop_workers(timeout=PATIENCE_S) == 0
+    cut_off: list[int] = []
+    stopping = in_thread(lambda: cut_off.append(WorkerService.stop_workers(timeout=PATIENCE_S)))
+    until(lambda: crew.is_stopping)
+    may_end.touch()
+    stopping.join()
+    assert cut_off == [0]
     assert queue.get_result(task_id) == "waited"
 
 

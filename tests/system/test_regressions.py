@@ -68,7 +68,9 @@ class SlowLine:
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisServer]:
     """A server of this test's own, not started yet, that keeps its data."""
-    own = RedisServer(tmp_path, "--appendonly", "yes", "--client-query-buffer-limit", "8mb")
+    # With "everysec" it may answer before anything is written, while the disk is slow: then a kill takes it.
+    keeps = ("--appendonly", "yes", "--appendfsync", "always")
+    own = RedisServer(tmp_path, *keeps, "--client-query-buffer-limit", "8mb")
     for name in [name for name in os.environ if name.startswith(("TASKS_", "REDIS_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("REDIS_URL", own.url)

@@ -362,8 +362,13 @@ def test_a_main_module_that_can_not_be_imported_is_said_to_be_the_reason(
 
 @pytest.mark.parametrize("handler", [jobs.spin, jobs.sleep, jobs.doze, jobs.hog, jobs.stubborn])
 def test_a_handler_whose_time_is_over_is_stopped_every_time(
-    bench: Bench, handler: Callable[..., Any], notebook: dict[str, Any], notes: Callable[..., list[str]]
+    new_bench: Callable[..., Bench],
+    handler: Callable[..., Any],
+    notebook: dict[str, Any],
+    notes: Callable[..., list[str]],
 ) -> None:
+    is_killed = handler in {jobs.hog, jobs.stubborn}
+    bench = new_bench() if is_killed else new_bench(interrupt_grace_seconds=PATIENCE_S)
     job = bench.run(handler, notebook, timeout=0.3, policy=Policy(retry_on=TimeoutError, on_error=jobs.ask_later))
     error = error_of(job)
     assert error["m"] == "Task execution failed: it ran longer than its time limit of 0.3 s"
@@ -372,7 +377,7 @@ def test_a_handler_whose_time_is_over_is_stopped_every_time(
     assert f"in {handler.__name__}\n" in error["tb"]
     assert "singleton_service/" not in error["tb"]
     pid = int(notes()[0])
-    if handler in {jobs.hog, jobs.stubborn}:
+    if is_killed:
         bench.until(lambda: not is_alive(pid))
     else:
         assert bench.pid() == pid
