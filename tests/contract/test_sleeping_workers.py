@@ -136,6 +136,41 @@ def test_what_a_sleeper_begins_counts_as_begun(queue: Queue, bed: Bed, until: An
     assert queue.get_result(task_id, timeout=10) == "done"
 
 
+def test_who_is_woken_with_a_task_runs_it_and_holds_up_nobody(
+    queue: Queue, bed: Bed, until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken: list[threading.Thread] = []
+    ran: list[threading.Thread] = []
+    long, sleep = Long(), WakeUp.sleep
+
+    def seen_to_wake(wake_up: WakeUp, timeout_s: float) -> Any:
+        said = sleep(wake_up, timeout_s)
+        if said is not None and said.fetched is not None and said.fetched.leases:
+            woken.append(threading.current_thread())
+        return said
+
+    def seen_to_run(payload: dict[str, Any]) -> str:
+        ran.append(threading.current_thread())
+        return long(payload)
+
+    queue.register_handler("long", seen_to_run)
+    queue.register_handler("short", lambda payload: "done")
+    WorkerService.start_workers(2)
+    queue.get_result(queue.enqueue_task("short"), timeout=10)
+    until(lambda: asleep(bed))
+    monkeypatch.setattr(WakeUp, "sleep", seen_to_wake)
+    queue.get_result(queue.enqueue_task("short"), timeout=10)
+    until(lambda: asleep(bed))
+    woken.clear()
+    task_id = queue.enqueue_task("long")
+    assert long.has_begun.wait(10)
+    # Somebody else has the dispatcher's part by now.
+    assert queue.get_result(queue.enqueue_task("short"), timeout=10) == "done"
+    assert ran == woken[:1]
+    long.may_end.set()
+    assert queue.get_result(task_id, timeout=10) == "done"
+
+
 def test_what_comes_for_a_room_that_is_taken_by_then_is_handed_back_uncounted(
     queue: Queue, bed: Bed, until: Any
 ) -> None:

@@ -32,6 +32,7 @@ from singleton_service.background.worker import (
     seat,
     time_limits,
     wakeup,
+    watch,
 )
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ _ASK_THE_TIME = (
     time_limits,
     wakeup,
 )
+_MAKE_THREADS = (joint, leases, heartbeat, dispatcher, pool, crew, time_limits, watch)
 
 
 class Waiting:
@@ -293,7 +295,10 @@ def standing_in(stage: Stage, chance: random.Random) -> Iterator[None]:
     noise = _Module(os, urandom=chance.randbytes)
     replaced: list[tuple[Any, str, Any]] = [
         *((module, "time", clock) for module in _ASK_THE_TIME),
-        *((module, "threading", threads) for module in (joint, leases, heartbeat, dispatcher, pool, crew, time_limits)),
+        *(
+            (module, "threading", threads)
+            for module in (joint, leases, heartbeat, dispatcher, pool, crew, time_limits, watch)
+        ),
         (seat, "threading", idents),
         (seat, "throw_if_harmless", stage.throw),
         (seat, "take_back", stage.take_back),

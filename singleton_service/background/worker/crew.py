@@ -58,8 +58,9 @@ class Crew:
         self._dispatcher = Dispatcher(client, heartbeat, order, handlers, counters)
         done, ring, grace_s = self._dispatcher.done, self._dispatcher.ring, settings.interrupt_grace_seconds
         coroutines = settings.async_concurrency
+        self._pool = ThreadPool(size, execution, done, ring, grace_s)
         self._executors: list[Executor] = [
-            ThreadPool(size, execution, done, ring, grace_s),
+            self._pool,
             CoroutinePool(coroutines, execution, readiness.loop, done, ring, grace_s),
             ProcessPool(settings.processes or processors(), execution, done, ring, settings),
         ]
@@ -70,7 +71,7 @@ class Crew:
         try:
             for executor in self._executors:
                 executor.start()
-            self._dispatcher.start(self._executors)
+            self._dispatcher.start(self._executors, self._pool)
         except BaseException:
             # No more threads to be had: those that did start must not wait for ever.
             self._close()

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from singleton_service.background.task_queue.errors import QueueUnavailableError, TaskQueueError
@@ -24,7 +25,7 @@ from .job import Ending, Job
 from .lookahead import PORTION
 from .outbox import Outbox
 from .seat import Order
-from .wakeup import Request, WakeUp
+from .wakeup import Request, WakeUp, Woken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from singleton_service.background.task_queue.protocol import Beat, Fetched
 
     from .executor import Executor
+    from .pool import ThreadPool
     from .stats import WorkerCounters
 
 logger = logging.getLogger("singleton_service.worker")
@@ -59,8 +61,24 @@ _CUT_OFF_ENDS_S = 1.0
 _CUT_OFF_AGAIN_S = 0.05
 
 
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What has become of what the server woke us with.
+
+    Attributes:
+        turned_away: jobs that go back.
+        said: of what begins, with the answer still to be read.
+    """
+
+    woken: Woken
+    turned_away: Sequence[Job] = ()
+    said: Sequence[Command] = ()
+
+
 class Dispatcher:
-    """Moves tasks between the queues and the executors. Its thread is the only one that touches its connection.
+    """Moves tasks between the queues and the executors. Its thread is the only one that touches its connections.
+
+    While nothing is in hand a pool thread sleeps in its place, and begins what comes, while the dispatcher's waits.
 
     Attributes:
         done: where executors put the jobs that have ended; they ring then.
@@ -85,6 +103,7 @@ class Dispatcher:
         self._feeds = Feeds(order)
         self._wake_up = WakeUp(client, order.names, heartbeat)
         self._in_hand: InHand
+        self._pool: ThreadPool
         self._crowding = Crowding()
         self._outbox = Outbox(client, heartbeat.leases, counters)
         self._last_refusal = ""
@@ -107,8 +126,9 @@ class Dispatcher:
         self.rounds = 0
         self._cut_off_since: float | None = None
 
-    def start(self, executors: Sequence[Executor]) -> None:
-        """Begin to take tasks for these executors, one of each kind."""
+    def start(self, executors: Sequence[Executor], pool: ThreadPool) -> None:
+        """Begin to take tasks for these executors, one of each kind; *pool* is the one that can keep watch."""
+        self._pool = pool
         self._in_hand = InHand(executors, self._handlers, self.done, self._feeds.ranks)
         self._heartbeat.listen(self._hear)
         self._heartbeat.watch(self._feeds.queues)
@@ -258,12 +278,34 @@ class Dispatcher:
         self._wake_up.lie_down()
         if self.done or self._beats or self._stop_by != stop_by:
             timeout_s = 0
+        if timeout_s > 0 and stop_by is None and self._may_be_watched_for():
+            brought = self._pool.watch(lambda: self._sleep_and_begin(timeout_s))
+        else:
+            brought = self._sleep_and_begin(timeout_s)
+        if brought is not None:
+            self._follow_up(brought)
+
+    def _may_be_watched_for(self) -> bool:
+        """Whether a pool thread may sleep in our place. Not where something runs: its end is to wake us at once."""
+        return self._wake_up.has_fetch and self._in_hand.awaits_threads_work and self._pool.is_alive
+
+    def _sleep_and_begin(self, timeout_s: float) -> Brought | None:
+        """Sleep, and begin what is brought; in a pool thread nothing more, for it runs the first of it next."""
         woken = self._wake_up.sleep(timeout_s)
         if woken is None:
-            return
-        token, request, fetched = woken.token, woken.request, woken.fetched
+            return None
+        if woken.request is None or woken.fetched is None:
+            return Brought(woken)
+        return self._begin_brought(woken, woken.request.queue, woken.fetched.leases)
+
+    def _follow_up(self, brought: Brought) -> None:
+        """Do what could wait until what was brought has begun."""
+        token, request, fetched = brought.woken.token, brought.woken.request, brought.woken.fetched
+        if brought.said:
+            # With nothing else before it: while this waits, the threads that begin have the interpreter.
+            self._link.collect(brought.said)
         if request is not None and fetched is not None:
-            self._take_brought(request, fetched)
+            self._note_fetched(request, fetched, brought.turned_away)
         if token is None or (request is not None and token == request.queue):
             return
         self._feeds.hope(token)
@@ -361,34 +403,31 @@ class Dispatcher:
         fetch = self._client.protocol(queue).fetch(number, begun, take_suspect=alone, lanes=narrow.values())
         return Request(queue, number, tuple(narrow), fetch)
 
-    def _take_brought(self, request: Request, fetched: Fetched) -> None:
-        """Start what a fetch brought that slept: it was asked for with what was in hand then, so some may go back."""
-        leases = fetched.leases
+    def _begin_brought(self, woken: Woken, queue: str, leases: list[Lease]) -> Brought:
+        """Begin what a fetch brought that slept: it was asked for with what was in hand then, so some may go back.
+
+        Nobody knows who may die asleep, so none of these counts as begun before we say so.
+        """
         must_wait = any(lease.is_suspect for lease in leases) and self._in_hand.waiting
         if self._stop_by is not None or self._in_hand.has_suspect or must_wait:
             turned_away = [Job(lease, is_marked=False) for lease in leases]
             self._outbox.release(turned_away)
-        else:
-            turned_away = self._begin_brought(request.queue, leases) if leases else []
-        self._note_fetched(request, fetched, turned_away)
-
-    def _begin_brought(self, queue: str, leases: list[Lease]) -> list[Job]:
-        """Nobody knows who may die asleep, so none of these counts as begun before we say so."""
+            return Brought(woken, turned_away)
+        if not leases:
+            return Brought(woken)
         idle = self._in_hand.idle
-        start = self._client.protocol(queue).start(leases[:idle])
+        said = [self._client.protocol(queue).start(leases[:idle])]
         if self._link.is_outlived:
             self._link.close()
         try:
             # On its way before any begins: it may be the one that takes us down.
-            self._link.post([start])
+            self._link.post(said)
         finally:
             turned_away = self._in_hand.add(leases, idle, time.monotonic())
             self._outbox.release(turned_away)
-        # Not sooner, and with nothing else in between: while this waits, the threads that begin have the interpreter.
-        self._link.collect([start])
-        return turned_away
+        return Brought(woken, turned_away, said)
 
-    def _note_fetched(self, request: Request, fetched: Fetched, turned_away: list[Job]) -> None:
+    def _note_fetched(self, request: Request, fetched: Fetched, turned_away: Sequence[Job]) -> None:
         now = time.monotonic()
         queue, leases = request.queue, fetched.leases
         has_suspect = any(lease.is_suspect for lease in leases)

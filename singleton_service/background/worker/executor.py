@@ -28,7 +28,7 @@ class Executor(Protocol):
     ended at last what `Execution.overdue(job)` gives. A job that the dispatcher has abandoned meanwhile is dropped with
     a word in the log. `job.has_begun` is set as the handler is called: from then on a crash counts.
 
-    The dispatcher's thread calls `submit`, `cancel` and `take_back`, which return at once; the crew starts and closes,
+    The dispatcher calls `submit`, `cancel` and `take_back`, which return at once; the crew starts and closes,
     each once; what is left may be called by any thread.
     """
 

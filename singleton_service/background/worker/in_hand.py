@@ -67,6 +67,12 @@ class InHand:
         return self._suspect in self._jobs
 
     @property
+    def awaits_threads_work(self) -> bool:
+        """Whether there is nothing, and what comes may be for a pool thread."""
+        self._used_lanes()
+        return not self._jobs and "thread" in self._names
+
+    @property
     def running(self) -> dict[str, int]:
         """How many handlers of each kind run now."""
         counts = dict.fromkeys(self._executors, 0)

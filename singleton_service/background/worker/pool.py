@@ -8,12 +8,14 @@ import threading
 import time
 import traceback
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .executor import executor_here, tell_of_drop
+from .job import Job
 from .seat import Seat
 from .thread_resources import CLOSING_S, close_here, has_open
 from .time_limits import TimeLimits
+from .watch import Watch
 
 if TYPE_CHECKING:
     from collections import deque
@@ -21,8 +23,9 @@ if TYPE_CHECKING:
 
     from .execution import Execution
     from .executor import Kind
-    from .job import Job
     from .seat import Order
+
+T = TypeVar("T")
 
 
 class ThreadPool:
@@ -41,7 +44,8 @@ class ThreadPool:
         self._done = done
         self._execution = execution
         self._ring = ring
-        self._inbox: SimpleQueue[Job | None] = SimpleQueue()
+        self._inbox: SimpleQueue[Job | Watch[Any] | None] = SimpleQueue()
+        self._watch: Watch[Any] | None = None
         self._closing: list[threading.Thread] = []
         self._threads = [self._thread(n) for n in range(1, size + 1)]
 
@@ -51,8 +55,24 @@ class ThreadPool:
             thread.start()
 
     def submit(self, job: Job) -> None:
-        """Have a job run by the next free thread."""
-        self._inbox.put(job)
+        """Have a job run by the thread that keeps watch, or by the next free one."""
+        if self._watch is not None and self._watch.job is None:
+            self._watch.job = job
+        else:
+            self._inbox.put(job)
+
+    def watch(self, sleep: Callable[[], T]) -> T:
+        """Have a free thread call *sleep*, and run the first job that is submitted in it; return or raise what it does.
+
+        For the dispatcher's thread, while nothing is in hand: it waits for a free thread.
+        """
+        watch = Watch(sleep)
+        self._watch = watch
+        self._inbox.put(watch)
+        try:
+            return watch.wait()
+        finally:
+            self._watch = None
 
     def cancel(self, job: Job, order: Order) -> None:
         """Interrupt the job if its handler runs here; if it has not begun, it won't be."""
@@ -72,7 +92,7 @@ class ThreadPool:
                 job = self._inbox.get_nowait()
             except Empty:
                 return taken
-            if job is not None:
+            if isinstance(job, Job):
                 taken.append(job)
 
     def close(self) -> None:
@@ -93,6 +113,11 @@ class ThreadPool:
     def is_callers(self) -> bool:
         """Whether the caller is a handler that runs in this pool."""
         return executor_here.get() is self
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether there is a thread to run what comes."""
+        return any(thread.is_alive() for thread in self._threads)
 
     def alive(self) -> list[str]:
         """Return the names of the threads that live, stragglers of a stop included."""
@@ -128,6 +153,8 @@ class ThreadPool:
             done.append(self._execution.give_up(lost))
             ring()
         while (job := take()) is not None:
+            if isinstance(job, Watch) and (job := job.keep()) is None:
+                continue
             # What a handler leaves in context variables ends with it.
             context.copy().run(run, job, seat)
             if job.is_abandoned:

@@ -85,6 +85,11 @@ class WakeUp:
         return self._armed_at is not None
 
     @property
+    def has_fetch(self) -> bool:
+        """Whether a fetch is under way behind the pop."""
+        return self._request is not None
+
+    @property
     def is_bare(self) -> bool:
         """Whether the pop under way goes without a fetch."""
         return self._armed_at is not None and self._request is None
