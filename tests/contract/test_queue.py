@@ -207,6 +207,13 @@ def test_the_same_task_id_is_the_same_task(queue: Queue) -> None:
     assert queue.get_queue_stats()["tasks_queued"] == 1
 
 
+def test_many_of_several_priorities_go_in_together(queue: Queue) -> None:
+    priorities = [TaskPriority(n % 4) for n in range(40)]
+    ids = queue.enqueue_many([TaskRequest("x", {"n": n}, priority=each) for n, each in enumerate(priorities)])
+    taken = [queue.get_next_task(timeout=5) for _ in ids]
+    assert [task.id for task in taken if task] == sorted(ids, key=lambda task_id: -priorities[ids.index(task_id)])
+
+
 def test_many_are_checked_before_any_is_written(queue: Queue) -> None:
     with pytest.raises(ValueError, match="delay_seconds -1") as caught:
         queue.enqueue_many([TaskRequest("a"), TaskRequest("b", delay_seconds=-1)])

@@ -108,6 +108,14 @@ def test_of_a_repeated_batch_only_what_is_missing_goes_in(station: Station, work
     assert station.check().ready == [first, second]
 
 
+def test_of_a_large_repeated_batch_only_what_is_missing_goes_in(station: Station, worker: Worker) -> None:
+    names = [new_uid(1) for _ in range(30)]
+    assert worker.enqueue(*names[:20]) == 20
+    assert worker.enqueue(*names) == 10
+    assert worker.enqueue(*names) == 0
+    assert station.check().ready == names
+
+
 @both_scripts
 def test_plain_tasks_and_others_go_in_together(station: Station, worker: Worker, max_backlog: int) -> None:
     station.limit(max_backlog=max_backlog)

@@ -112,6 +112,8 @@ class Link:
         try:
             replies = exchange(commands)
             refusals = [reply for reply in replies if isinstance(reply, RefusedError)]
+            if not refusals:
+                return replies
             if any(refusal.word == _FORGOTTEN for refusal in refusals):
                 replies = self._exchange_forgotten(commands, replies)
                 refusals = [reply for reply in replies if isinstance(reply, RefusedError)]
@@ -210,9 +212,11 @@ class Link:
         return wire
 
     def _exchange(self, commands: Sequence[Command]) -> list[Any]:
-        if self.is_outlived:
+        wire = self._wire
+        if wire is None or self.is_outlived:
             self.close()
-        self._opened().send(commands)
+            wire = self._opened()
+        wire.send(commands)
         return self._replies(commands)
 
     def _replies(self, commands: Sequence[Command]) -> list[Any]:

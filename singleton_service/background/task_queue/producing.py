@@ -126,6 +126,12 @@ class Producing(Opened):
             durability,
         )
         task = cls._prepare(given)
+        if cls._has_other_ways and not cls._to_confirm([task]):
+            enqueued = cls._open_client().enqueue([task])
+            if (uid := enqueued.uids[0]) is not None:
+                return join_id(task.queue, uid)
+            if not wait_for_room:
+                raise cls._full(task.queue, enqueued.unstarted)
         accepted: dict[str, str] = {}
         cls._send([task], accepted, room_by)
         return accepted[task.id]
@@ -293,7 +299,7 @@ class Producing(Opened):
     def _to_confirm(cls, tasks: Sequence[PreparedTask]) -> set[str]:
         """Return what the server's answer alone does not say of these tasks."""
         default = cls._open_client().settings.durability
-        return {task.durability or default for task in tasks} - {"memory"}
+        return {asked for task in tasks if (asked := task.durability or default) != "memory"}
 
     @classmethod
     def _check_safe(cls, batch: Sequence[PreparedTask], enqueued: Enqueued, missing: Mapping[str, str]) -> None:

@@ -35,10 +35,10 @@ class Call(tuple[bytes | str | int, ...]):  # noqa: SLOT001 - it holds its head
 class Head:
     """The beginning of commands that is the same each time: packed once."""
 
-    __slots__ = ("packed", "parts")
+    __slots__ = ("length", "packed", "parts")
 
     def __init__(self, parts: Command) -> None:
-        self.parts = parts
+        self.parts, self.length = parts, len(parts)
         self.packed = _packed_parts(parts)
 
     def call(self, rest: Command) -> Call:
@@ -51,7 +51,7 @@ class Head:
 def _packed(command: Command) -> bytes:
     if isinstance(command, Call):
         head = command.head
-        return b"*%d\r\n%b%b" % (len(command), head.packed, _packed_parts(command[len(head.parts) :]))
+        return b"*%d\r\n%b%b" % (len(command), head.packed, _packed_parts(command[head.length :]))
     packed: bytes = pack_command(command)  # type: ignore[arg-type]  # its types know tuples of one
     return packed
 

@@ -12,26 +12,51 @@
 local number = redis.call("HGET", KEYS.settings, "protocol")
 -- include: version
 
+local function count_and_wake(number_new)
+    tally("enqueued", number_new, (server_time()))
+    wake_one()
+end
+
+local function priority_of(blob)
+    return string.byte(blob, 2) - 48
+end
+
 -- A uid that lives or has ended is known however it comes again: a call may arrive late, after its own repeat.
 -- Of many that is asked at once, and their bodies are put at once.
 local MANY = 8
 local fresh
 if #ARGV > FIRST_ITEM + 2 * MANY then
     -- include: batch bodies
-    local asked, uids, blobs = {}, {}, {}
+    local asked, beginning = {}, string.sub(ARGV[FIRST_ITEM + 1], 1, 2)
+    local is_alike = true
     for i = FIRST_ITEM, #ARGV, 2 do
         asked[#asked + 1] = ARGV[i]
+        is_alike = is_alike and string.sub(ARGV[i + 1], 1, 2) == beginning
     end
-    local living, ended = blobs_of(asked), redis.call("HMGET", KEYS.results, unpack(asked))
-    fresh = {}
+    local order, positions = by_shelf(asked)
+    local living, ended = blobs_at(asked, order, positions), redis.call("HMGET", KEYS.results, unpack(asked))
+    is_alike = is_alike and #order == 1
+    for n = 1, #asked do
+        is_alike = is_alike and not living[n] and not ended[n]
+    end
+    -- As a rule all are new, of one priority and one shelf: they go in as they came.
+    if is_alike and put_pairs(order[1], ARGV, FIRST_ITEM) == #asked then
+        redis.call("RPUSH", KEYS.ready[priority_of(beginning) + 1], unpack(asked))
+        count_and_wake(#asked)
+        return { #asked, 0 }
+    end
+    local uids, blobs = {}, {}
     for n, uid in ipairs(asked) do
         if not living[n] and not ended[n] then
-            fresh[uid] = true
             uids[#uids + 1] = uid
             blobs[#blobs + 1] = ARGV[FIRST_ITEM + 2 * n - 1]
         end
     end
     put_blobs(uids, blobs)
+    fresh = {}
+    for _, uid in ipairs(uids) do
+        fresh[uid] = true
+    end
 end
 
 local function is_new(uid, blob)
@@ -55,7 +80,7 @@ local answer, lists, number_new = { 0, 0 }, {}, 0
 for i = FIRST_ITEM, #ARGV, 2 do
     local uid, blob = ARGV[i], ARGV[i + 1]
     if is_new(uid, blob) then
-        local priority = string.byte(blob, 2) - 48
+        local priority = priority_of(blob)
         local list = lists[priority] or {}
         lists[priority] = list
         list[#list + 1] = uid
@@ -69,8 +94,7 @@ if number_new > 0 then
     for priority, list in pairs(lists) do
         redis.call("RPUSH", KEYS.ready[priority + 1], unpack(list))
     end
-    tally("enqueued", number_new, (server_time()))
-    wake_one()
+    count_and_wake(number_new)
 end
 answer[1] = number_new
 return answer

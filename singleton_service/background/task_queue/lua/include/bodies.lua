@@ -27,9 +27,8 @@ local function at(uids, positions)
     return some
 end
 
--- The bodies of at most 1,000 tasks; false for each that has none.
-local function blobs_of(uids)
-    local order, positions = by_shelf(uids)
+-- The bodies of at most 1,000 tasks, where `by_shelf` says they lie; false for each that has none.
+local function blobs_at(uids, order, positions)
     if #order == 1 then
         return redis.call("HMGET", key_of(order[1]), unpack(uids))
     end
@@ -40,6 +39,23 @@ local function blobs_of(uids)
         end
     end
     return blobs
+end
+
+local function blobs_of(uids)
+    return blobs_at(uids, by_shelf(uids))
+end
+
+-- Put bodies of one shelf, given as uid, blob and so on from the first on, and return how many there were not yet.
+local function put_pairs(shelf, given, first_uid)
+    local number_new = 0
+    for first = first_uid, #given, CHUNK do
+        local last = math.min(first + CHUNK - 1, #given)
+        number_new = number_new + redis.call("HSET", key_of(shelf), unpack(given, first, last))
+    end
+    if shelf ~= "" then
+        redis.call("ZADD", KEYS.shelves, "0", shelf)
+    end
+    return number_new
 end
 
 local function put_blobs(uids, blobs)
