@@ -17,18 +17,17 @@ from singleton_service.background.task_queue.errors import QueueUnavailableError
 from singleton_service.background.task_queue.outage import backoff_s
 from singleton_service.background.task_queue.scripts import MAX_BATCH
 
-from .crowding import Crowding
 from .dispatcher_loop import DispatcherLoop, server_of
 from .feeds import Feeds
+from .fetching import Fetching
 from .in_hand import InHand
 from .job import Ending, Job
-from .lookahead import PORTION
 from .outbox import Outbox
 from .seat import Order
-from .wakeup import Request, WakeUp, Woken
+from .wakeup import WakeUp, Woken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from singleton_service.background.task_queue.client import QueueClient
     from singleton_service.background.task_queue.handlers import Handler
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from singleton_service.background.task_queue.lease import Lease
     from singleton_service.background.task_queue.link import Command
     from singleton_service.background.task_queue.order import QueueOrder
-    from singleton_service.background.task_queue.protocol import Beat, Fetched
+    from singleton_service.background.task_queue.protocol import Beat
 
     from .executor import Executor
     from .pool import ThreadPool
@@ -46,14 +45,9 @@ logger = logging.getLogger("singleton_service.worker")
 
 # A server that answers nobody for so long is taken for gone.
 _READ_TIMEOUT_S = 3.0
-_SUSPECT_LOOK_S = 2.0
-# What is held ready is a quarter of a second of work.
-_RUNS_DRY_S = 0.5
 _LOOK_ABOVE_S = 0.01
 # Where enough waits to be run, endings are gathered for so long before they are told.
 _GATHER_S = 0.001
-# How often to ask for those kinds of tasks for which there are places, where plenty waits of another.
-_LOOK_PAST_S = 0.005
 # What one round trip carries at most, but for a single report that is larger.
 _MAX_REPORT_BYTES = 4 * 1024 * 1024
 # What is cut off by a stop has this long to end before its task is handed back all the same, and is told that often.
@@ -104,15 +98,11 @@ class Dispatcher:
         self._wake_up = WakeUp(client, order.names, heartbeat)
         self._in_hand: InHand
         self._pool: ThreadPool
-        self._crowding = Crowding()
+        self._fetching: Fetching
         self._outbox = Outbox(client, heartbeat.leases, counters)
         self._last_refusal = ""
         self._failures = 0
-        self._last_queue = order.names[0]
-        self._suspect_look_at = 0.0
-        self._no_suspect_before = 0.0
         self._looked_above_at = 0.0
-        self._fetched_at = 0.0
         self._beats: deque[tuple[str, Beat]] = deque()
         self._stop_by: float | None = None
         self._told_to_end: set[Lease] = set()
@@ -130,6 +120,7 @@ class Dispatcher:
         """Begin to take tasks for these executors, one of each kind; *pool* is the one that can keep watch."""
         self._pool = pool
         self._in_hand = InHand(executors, self._handlers, self.done, self._feeds.ranks)
+        self._fetching = Fetching(self._client, self._feeds, self._in_hand)
         self._heartbeat.listen(self._hear)
         self._heartbeat.watch(self._feeds.queues)
         self._server.start()
@@ -215,13 +206,11 @@ class Dispatcher:
             if alone := self._in_hand.send_gathered(now):
                 self._hand_back(alone)
         begun = self._in_hand.note_begun()
-        queue, room, quiet_s, looks_soon = None, 0, {}, False
+        queue, room, looks_soon = None, 0, False
         if stop_by is None:
-            self._return_to_what_was_left(now)
-            quiet_s = self._crowding.quiet_s(now)
-            queue = self._feeds.best(now, quiet_s)
-            room = self._room(queue, now)
-            looks_soon = self._looks_soon(queue, now)
+            queue = self._fetching.next_queue(now)
+            room = self._fetching.room(queue, now)
+            looks_soon = self._fetching.looks_soon(queue, now)
         if room == 0 or looks_soon:
             queue, room = None, 0
         says_something = bool(self._outbox or begun or queue)
@@ -230,11 +219,11 @@ class Dispatcher:
             self._in_hand.start_told(now)
             self._failures = 0
         has_enough = room == 0 and stop_by is None and self._in_hand.waiting
-        if has_enough and (says_something or looks_soon or self._is_to_run_dry(now)):
+        if has_enough and (says_something or looks_soon or self._fetching.is_to_run_dry(now)):
             # Nobody goes without work meanwhile: with a task or two for each exchange there would be little else.
             time.sleep(_GATHER_S)
         elif not says_something:
-            self._sleep(now, quiet_s, stop_by, has_room=room > 0)
+            self._sleep(now, stop_by, has_room=room > 0)
 
     def _wind_up(self, now: float, stop_by: float) -> None:
         if self._wake_up.is_armed:
@@ -260,19 +249,17 @@ class Dispatcher:
         """Whether it lay down with the pop alone, for none was idle or leases were in doubt, and that is over."""
         return self._wake_up.is_bare and self._in_hand.idle > 0 and not self._heartbeat.doubts(self._feeds.likeliest)
 
-    def _sleep(self, now: float, quiet_s: dict[str, float], stop_by: float | None, *, has_room: bool) -> None:
+    def _sleep(self, now: float, stop_by: float | None, *, has_room: bool) -> None:
         timeout_s = float("inf") if stop_by is None else max(_CUT_OFF_AGAIN_S, stop_by - now)
         if self._wake_up.is_lost or self._wake_up.is_in_doubt:
             self._wake_up.disarm()
             self._feeds.hope_all()
             return
         if has_room:
-            if quiet_s:
+            if quiet_s := self._fetching.quiet_s(now):
                 timeout_s = min(timeout_s, *quiet_s.values())
             elif not self._wake_up.is_armed:
-                # Only for what can begin at once: what may wait can as well be fetched when it is known to be there.
-                idle = self._in_hand.idle
-                self._wake_up.arm(self._request(self._feeds.likeliest, idle, begun=0) if idle else None)
+                self._wake_up.arm(self._fetching.for_a_sleeper())
             timeout_s = min(timeout_s, self._feeds.wait_s(now))
         timeout_s = min(timeout_s, self._in_hand.look_again_in_s(now))
         self._wake_up.lie_down()
@@ -305,43 +292,14 @@ class Dispatcher:
             # With nothing else before it: while this waits, the threads that begin have the interpreter.
             self._link.collect(brought.said)
         if request is not None and fetched is not None:
-            self._note_fetched(request, fetched, brought.turned_away)
+            self._fetching.brought(request, fetched, brought.turned_away)
         if token is None or (request is not None and token == request.queue):
             return
         self._feeds.hope(token)
-        if self._stop_by is not None or self._room(token, time.monotonic()) == 0:
+        if self._stop_by is not None or self._fetching.room(token, time.monotonic()) == 0:
             # Woken, but with no hand free: somebody else may have one. A fetch of nothing puts the token back, if there
             # is work and if nobody else has meanwhile.
             self._link.run([self._client.protocol(token).fetch(0, 0, take_suspect=False)])
-
-    def _looks_soon(self, queue: str | None, now: float) -> bool:
-        """Whether a fetch would be for others than those of whom plenty waits, and the last one was just now."""
-        is_late = now - self._fetched_at >= _LOOK_PAST_S
-        return queue is not None and not is_late and self._in_hand.has_plenty(queue, now)
-
-    def _room(self, queue: str | None, now: float) -> int:
-        """How many tasks to fetch now, if it is from *queue*."""
-        if self._in_hand.has_suspect:
-            # A suspect is the only new start while it lasts.
-            return 0
-        return min(max(self._rooms(queue, now).values()), PORTION)
-
-    def _rooms(self, queue: str | None, now: float) -> dict[str, int]:
-        return self._in_hand.rooms(queue, now, to_run_dry=self._is_to_run_dry(now))
-
-    def _is_to_run_dry(self, now: float) -> bool:
-        """Whether nothing shall wait: suspects are fetched only then, so it comes to that now and then, if it can."""
-        since_s = now - self._suspect_look_at
-        if since_s > _SUSPECT_LOOK_S + _RUNS_DRY_S:
-            self._suspect_look_at, since_s = now, 0.0
-        return since_s > _SUSPECT_LOOK_S
-
-    def _return_to_what_was_left(self, now: float) -> None:
-        """Ask again where tasks were left for which there is room now."""
-        for queue in self._crowding.queues:
-            if self._crowding.has_room(queue, self._rooms(queue, now)):
-                self._crowding.forget(queue)
-                self._feeds.hope(queue)
 
     # One round trip
 
@@ -351,7 +309,7 @@ class Dispatcher:
         for lease in begun:
             by_queue.setdefault(lease.queue, []).append(lease)
         commands += [self._client.protocol(name).start(leases) for name, leases in by_queue.items()]
-        unheard = self._feeds.unheard(queue or self._last_queue)
+        unheard = self._feeds.unheard(queue or self._fetching.last_queue)
         commands += [(b"EXISTS", self._client.protocol(name).keys.wake) for name in unheard]
         if unheard and self._feeds.is_strict and now - self._looked_above_at > _LOOK_ABOVE_S:
             # Something more urgent may have come since: find out before taking from this one.
@@ -378,9 +336,8 @@ class Dispatcher:
         Returns:
             The replies to the commands, and the jobs that have to go back.
         """
-        self._fetched_at = time.monotonic()
         idle = self._in_hand.idle
-        request = self._request(queue, self._feeds.share(queue, room), idle)
+        request = self._fetching.for_room(queue, room, idle)
         with self._leases.fetching(queue):
             try:
                 *replies, reply = self._link.run([*commands, request.command])
@@ -390,18 +347,8 @@ class Dispatcher:
             fetched = self._client.protocol(queue).fetched(reply)
             self._leases.add(fetched.leases)
         turned_away = self._in_hand.add(fetched.leases, idle, time.monotonic()) if fetched.leases else []
-        self._note_fetched(request, fetched, turned_away)
+        self._fetching.brought(request, fetched, turned_away)
         return replies, turned_away
-
-    def _request(self, queue: str, number: int, begun: int) -> Request:
-        """Return a fetch of *number* tasks at most, of which the server shall count so many as begun."""
-        now = time.monotonic()
-        narrow = self._in_hand.narrow(queue, number, now)
-        alone = not self._in_hand.waiting and now >= self._no_suspect_before
-        if alone:
-            self._suspect_look_at = now
-        fetch = self._client.protocol(queue).fetch(number, begun, take_suspect=alone, lanes=narrow.values())
-        return Request(queue, number, tuple(narrow), fetch)
 
     def _begin_brought(self, woken: Woken, queue: str, leases: list[Lease]) -> Brought:
         """Begin what a fetch brought that slept: it was asked for with what was in hand then, so some may go back.
@@ -427,22 +374,6 @@ class Dispatcher:
             self._outbox.release(turned_away)
         return Brought(woken, turned_away, said)
 
-    def _note_fetched(self, request: Request, fetched: Fetched, turned_away: Sequence[Job]) -> None:
-        now = time.monotonic()
-        queue, leases = request.queue, fetched.leases
-        has_suspect = any(lease.is_suspect for lease in leases)
-        is_full = len(leases) >= request.number or has_suspect or fetched.is_cut_short
-        next_s = None if fetched.next_ms is None else fetched.next_ms / 1000
-        took = len(leases) - len(turned_away)
-        self._feeds.found(queue, took, full=is_full, next_s=next_s, now=now)
-        self._last_queue = queue
-        left = [lane for lane, is_left in zip(request.lanes, fetched.left_aside, strict=True) if is_left]
-        self._crowding.left(queue, left, now, took_any=took > 0 or fetched.is_cut_short)
-        if turned_away and has_suspect:
-            self._no_suspect_before = now + _SUSPECT_LOOK_S
-        elif turned_away:
-            self._crowding.turned_away(queue, _lanes_of(turned_away))
-
     # Jobs
 
     def _collect(self, now: float) -> None:
@@ -459,7 +390,7 @@ class Dispatcher:
             by_queue.setdefault(job.lease.queue, []).append(job)
         for queue, jobs in by_queue.items():
             self._hand_back(jobs)
-            self._crowding.turned_away(queue, _lanes_of(jobs))
+            self._fetching.turned_away(queue, jobs)
 
     def _hand_back(self, jobs: list[Job]) -> None:
         self._in_hand.let_go(jobs)
@@ -534,7 +465,3 @@ class Dispatcher:
         if beat.next_ms is not None or beat.cancelled or is_to_rise:
             self._beats.append((queue, beat))
             self.ring()
-
-
-def _lanes_of(jobs: Iterable[Job]) -> set[str]:
-    return {job.kind for job in jobs if job.kind is not None}
