@@ -12,7 +12,8 @@ def is_alive(pid: int) -> bool:
     """Whether a process runs; one that only waits for its parent to notice its end does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
+        # The second, when it goes after the file was opened.
         return False
 
 
@@ -20,7 +21,7 @@ def runs_on(pid: int) -> bool:
     """Whether a process may execute another instruction: it is alive, and no SIGKILL waits for its next turn."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
     pending = [int(line.split()[1], 16) for line in status.splitlines() if line.startswith(("SigPnd:", "ShdPnd:"))]
     return is_alive(pid) and not any(signals >> (signal.SIGKILL - 1) & 1 for signals in pending)

@@ -35,7 +35,8 @@ processes = multiprocessing.get_context("spawn")
 def process_exists(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
+        # The second, when it goes after the file was opened.
         return False
 
 
