@@ -58,11 +58,13 @@ class Mould(NamedTuple):
 
     Attributes:
         rest: what was given beside name and payload.
+        is_worded: whether that is words alone, or nothing, but for the delay.
         handler: whose policy and form it has, if this process knows it.
         head, tail: what its body has before and after the payload.
     """
 
     rest: tuple[object, ...]
+    is_worded: bool
     handler: Handler | None
     queue: str
     priority: TaskPriority
@@ -70,6 +72,13 @@ class Mould(NamedTuple):
     head: bytes
     tail: bytes
     durability: str | None
+
+    def is_of(self, rest: tuple[object, ...]) -> bool:
+        """Whether it was made of the very same: True equals 1, and is no number of retries."""
+        if self.is_worded:
+            # What equals a word is that word, and sooner told.
+            return rest == self.rest and rest[0] is self.rest[0]
+        return all(map(is_, rest, self.rest))
 
 
 # Of each name the last one, for the next task is mostly of the same: all of it is checked and written once.
@@ -85,8 +94,7 @@ def mould_of(given: Given, handlers: Mapping[str, Handler], fire: Fire | None = 
     name, rest = checks.check_name(given[0]), given[2:]
     handler = handlers.get(name)
     mould = _moulds.get(name)
-    # The very same: True equals 1, and is no number of retries.
-    if mould is not None and mould.handler is handler and fire is None and all(map(is_, rest, mould.rest)):
+    if mould is not None and mould.handler is handler and fire is None and mould.is_of(rest):
         return mould
     mould = _new_mould(given, handler, fire)
     if fire is None and _is_lasting(given):
@@ -153,7 +161,9 @@ def _new_mould(given: Given, handler: Handler | None, fire: Fire | None) -> Moul
         when = b"%b;%d;%b" % (when, round(checks.check_expiry(expires_in) * 1000), mode.encode())
     elif unique_key is not None:
         when = b"%b;;%b" % (when, mode.encode())
-    return Mould(given[2:], handler, queue, priority, when, head, tail, checks.check_durability(durability))
+    rest = given[2:]
+    is_worded = all(each is None or isinstance(each, (str, tuple)) for each in rest[1:])
+    return Mould(rest, is_worded, handler, queue, priority, when, head, tail, checks.check_durability(durability))
 
 
 def _start(delay_seconds: float, eta: datetime | None) -> bytes:

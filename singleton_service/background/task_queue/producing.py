@@ -327,7 +327,8 @@ def _noted(batch: Sequence[PreparedTask], enqueued: Enqueued, accepted: dict[str
         if uid is None:
             refused.append(task)
         else:
-            accepted[task.id] = join_id(task.queue, uid)
+            own = task.id
+            accepted[own] = own if uid is task.uid else join_id(task.queue, uid)
     return refused
 
 

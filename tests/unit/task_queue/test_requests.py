@@ -124,3 +124,12 @@ def test_of_many_each_has_an_id_of_its_own_priority_or_its_own_name() -> None:
     assert [int(task.uid[0], 36) % 4 for task in tasks[:-1]] == [request.priority for request in requests]
     assert tasks[-1].uid == "=a"
     assert len({task.uid for task in tasks}) == len(tasks)
+
+
+def test_other_words_than_in_the_call_before_are_another_task() -> None:
+    assert told(prepared(queue="low"))[0] == "low"
+    assert told(prepared(queue="high"))[0] == "high"
+    assert decode_body(prepared(unique_key="a").body)["u"] == "a"
+    assert decode_body(prepared(unique_key="b").body)["u"] == "b"
+    assert prepared(delay_seconds=1).when == b"+1000"
+    assert prepared(delay_seconds=2).when == b"+2000"
