@@ -226,3 +226,14 @@ def test_every_command_of_the_readme_is_run_by_a_test() -> None:
         command for command in COMMANDS if not command.startswith(("pip install ", "curl ", "singleton-service "))
     }
     assert others == run_here
+
+
+def test_figures_of_speed_are_those_that_make_bench_wrote() -> None:
+    page = (ROOT / "docs/explanation/benchmarks.md").read_text(encoding="utf-8")
+    measured = set(re.findall(r"[\d,.]*\d", page))
+    section = README.split("## How fast it is\n")[1].split("\n## ")[0]
+    cells = [cell for row in re.findall(r"^\|.*\|$", section, re.MULTILINE)[2:] for cell in row.split("|")[2:-1]]
+    figures = [figure for cell in cells if (figure := cell.split("(")[0].strip())]
+    assert len(figures) > 20
+    assert [figure for figure in figures if figure not in measured] == []
+    assert re.findall(r"\d{4}-\d\d-\d\d", section) == re.findall(r"\d{4}-\d\d-\d\d", page)[:1]

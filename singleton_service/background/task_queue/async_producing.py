@@ -62,7 +62,7 @@ class AsyncProducing(Producing):
             durability,
         )
         task = cls._prepare(given)
-        if cls._has_other_ways and not cls._to_confirm([task]):
+        if cls._has_shortcuts and not cls._to_confirm([task]):
             enqueued = await cls._open_lines().line().enqueue(task)
             if enqueued is not None and (uid := enqueued.uids[0]) is not None:
                 return join_id(task.queue, uid)

@@ -37,8 +37,8 @@ class Producing(Opened):
     """The half of TaskQueueService that callers of tasks use."""
 
     _is_accepting: ClassVar[bool] = True
-    # What stands in for `_send` says no: it is to see all that is enqueued.
-    _has_other_ways: ClassVar[bool] = True
+    # Whether tasks may go in past `_send`: what stands in for that in a test is to see them all.
+    _has_shortcuts: ClassVar[bool] = True
 
     @classmethod
     @guarded
@@ -126,7 +126,7 @@ class Producing(Opened):
             durability,
         )
         task = cls._prepare(given)
-        if cls._has_other_ways and not cls._to_confirm([task]):
+        if cls._has_shortcuts and not cls._to_confirm([task]):
             enqueued = cls._open_client().enqueue([task])
             if (uid := enqueued.uids[0]) is not None:
                 return join_id(task.queue, uid)
@@ -164,7 +164,7 @@ class Producing(Opened):
             cls._open_client().check_durability(durabilities)
         accepted: dict[str, str] = {}
         try:
-            if cls._has_other_ways and not durabilities and not cls._open_client().limits.max_backlog:
+            if cls._has_shortcuts and not durabilities and not cls._open_client().limits.max_backlog:
                 cls._send_flowing(prepared, accepted)
             else:
                 for batch in _batches(prepared, MAX_BATCH):

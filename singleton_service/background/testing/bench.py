@@ -89,7 +89,7 @@ class TaskQueueBench:
             connect = partial(self._server.connect, namespace=self._namespace)
             undo.enter_context(attribute(TaskQueueService, "_connect", connect))
             undo.enter_context(attribute(TaskQueueService, "_send", self._sending()))
-            undo.enter_context(attribute(TaskQueueService, "_has_other_ways", False))
+            undo.enter_context(attribute(TaskQueueService, "_has_shortcuts", False))
             # Where a task is safe is the server's matter, and no test's.
             undo.enter_context(attribute(TaskQueueService, "_to_confirm", classmethod(lambda _cls, _tasks: set())))
             undo.enter_context(attribute(SchedulerService, "_go", classmethod(self._begin_scheduling)))
