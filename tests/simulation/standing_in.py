@@ -297,10 +297,7 @@ def standing_in(stage: Stage, chance: random.Random) -> Iterator[None]:
     noise = _Module(os, urandom=chance.randbytes)
     replaced: list[tuple[Any, str, Any]] = [
         *((module, "time", clock) for module in _ASK_THE_TIME),
-        *(
-            (module, "threading", threads)
-            for module in (joint, leases, heartbeat, dispatcher, pool, crew, time_limits, watch)
-        ),
+        *((module, "threading", threads) for module in _MAKE_THREADS),
         (seat, "threading", idents),
         (seat, "throw_if_harmless", stage.throw),
         (seat, "take_back", stage.take_back),
