@@ -66,12 +66,7 @@ local function put_blobs(uids, blobs)
             fields[#fields + 1] = uids[n]
             fields[#fields + 1] = blobs[n]
         end
-        in_chunks("HSET", key_of(shelf), fields)
-    end
-    for _, shelf in ipairs(order) do
-        if shelf ~= "" then
-            redis.call("ZADD", KEYS.shelves, "0", shelf)
-        end
+        put_pairs(shelf, fields, 1)
     end
 end
 
